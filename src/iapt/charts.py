@@ -1,0 +1,266 @@
+"""One chart style for every report, and the parts that charts are made of.
+
+A colour means the same measure in every chart. A `Chart` carries its picture, the data behind it, its
+alternative text and its caption; shown in a notebook it gives all of them to whoever renders the page.
+"""
+
+import io
+import textwrap
+from dataclasses import dataclass, field
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from PIL import Image
+
+from iapt import data, periods, words
+
+MIME = "application/vnd.iapt.chart+json"
+COLOURS = {
+    "referrals_received": "#56B4E9",
+    "started_treatment": "#0072B2",
+    "finished_course": "#007A5A",
+    "recovery_rate": "#8F3B76",
+    "reliable_recovery_rate": "#C77CA9",
+    "reliable_improvement_rate": "#B58900",
+    "target": "#D55E00",
+    "forecast": "#0072B2",
+    "needed": "#D55E00",
+    "plain": "#666666",
+}
+BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
+INK, QUIET, GRID = "#1a1a1a", "#5c5c5c", "#dddddd"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.edgecolor": QUIET,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": GRID,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "ytick.major.size": 0,
+    "svg.hashsalt": "iapt",
+    "svg.fonttype": "path",
+    "figure.dpi": 100,
+}
+WIDTH, LEFT, RIGHT = 6.8, 0.72, 1.55
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A finished chart. `data` is what is drawn; `alt` says what a sighted reader sees, with the numbers."""
+
+    name: str
+    title: str
+    figure: Figure
+    data: pd.DataFrame
+    alt: str
+    caption: str
+
+    def render(self, kind: str) -> bytes:
+        """The picture as `svg` or `png` (reduced to 128 colours, a third of the size): the same bytes for the same data."""
+        buffer = io.BytesIO()
+        with mpl.rc_context(STYLE):
+            self.figure.savefig(buffer, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None)
+        if kind == "svg":
+            return buffer.getvalue()
+        small = io.BytesIO()
+        Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        return small.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
+        card["csv"] = self.data.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        bundle = {
+            "text/plain": f"{self.title}\n\n{self.alt}",
+            "image/png": self.render("png"),
+            "image/svg+xml": self.render("svg").decode(),
+            MIME: card,
+        }
+        return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
+
+
+@dataclass
+class Canvas:
+    """An empty chart in the house style, to draw on and then to `close`."""
+
+    name: str
+    title: str
+    axes: Axes
+    figure: Figure
+    caption: str
+    labels: list = field(default_factory=list)
+
+
+def open_canvas(name: str, title: str, unit: str, notes: list[str], sources: str, as_of: str, height: float = 3.3) -> Canvas:
+    """A canvas with the finding as title, the unit as subtitle, and notes, sources and vintage below the axes."""
+    heading = textwrap.wrap(title, 62)
+    caption = " ".join([*filter(None, notes), f"Source: {sources}; {words.vintage(as_of)}."])
+    foot = textwrap.wrap(caption, 112)
+    top, bottom = 0.12 + 0.24 * len(heading) + 0.42, 0.34 + 0.155 * len(foot) + 0.14
+    total = top + height + bottom
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, total))
+        axes = figure.add_axes((LEFT / WIDTH, bottom / total, (WIDTH - LEFT - RIGHT) / WIDTH, height / total))
+        at = lambda inches: 1 - inches / total
+        figure.text(0.1 / WIDTH, at(0.12), "\n".join(heading), va="top", fontsize=12.5, weight="bold", linespacing=1.25)
+        figure.text(0.1 / WIDTH, at(0.14 + 0.24 * len(heading)), unit, va="top", fontsize=10, color=QUIET)
+        figure.text(0.1 / WIDTH, 0.1 / total, "\n".join(foot), va="bottom", fontsize=7.8, color=QUIET, linespacing=1.35)
+    return Canvas(name, title, axes, figure, caption)
+
+
+def close_canvas(canvas: Canvas, table: pd.DataFrame, alt: str) -> Chart:
+    """The chart, once its labels have been moved apart."""
+    with mpl.rc_context(STYLE):
+        _place_labels(canvas)
+    return Chart(canvas.name, canvas.title, canvas.figure, table, alt, canvas.caption)
+
+
+# ---------------------------------------------------------------- positions on the time axis
+
+
+def middle(period: pd.Period) -> float:
+    """The middle of a period in decimal years: where its point is drawn."""
+    start, end = period.start_time, period.end_time
+    halfway = start + (end - start) / 2
+    return halfway.year + (halfway.dayofyear - 1) / (366 if halfway.is_leap_year else 365)
+
+
+def span_years(canvas: Canvas, first: pd.Period, last: pd.Period) -> None:
+    """Limits and ticks of the time axis: financial years from that of `first` to that of `last`."""
+    years = pd.period_range(periods.financial_year(first), periods.financial_year(last), freq="Y-MAR")
+    step = -(-len(years) // 7)
+    shown = list(reversed(years[::-1][::step]))
+    canvas.axes.set_xlim(middle(years[0]) - 0.55, middle(years[-1]) + 0.55)
+    canvas.axes.set_xticks([middle(year) for year in shown], [periods.label(year) for year in shown])
+
+
+def show_counts(axes: Axes, top: float | None = None) -> None:
+    """A vertical axis of counts from zero, in thousands or millions."""
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}m" if value >= 1e6 else words.count(value)))
+
+
+def show_percent(axes: Axes) -> None:
+    """A vertical axis of percentages."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}%"))
+
+
+# ---------------------------------------------------------------- what is drawn
+
+
+def draw_series(canvas: Canvas, table: pd.DataFrame, measure: str, *, marks: bool = True, label: str | None = None, width: float = 2.0) -> None:
+    """A line through the `value` of a table from `iapt.data.figures`, labelled at its end.
+
+    The line stops at gaps and where a break cuts the series. Hollow points are figures that nobody published
+    in this form: sums of months, or official figures printed rounded.
+    """
+    axes, colour = canvas.axes, COLOURS[measure]
+    for piece in _split(table, measure):
+        x = [middle(period) for period in piece.index]
+        axes.plot(x, piece["value"], color=colour, linewidth=width, solid_capstyle="round", zorder=3)
+        if marks or len(piece) == 1:
+            hollow = _is_hollow(piece)
+            axes.scatter(x, piece["value"], s=26, color=["white" if h else colour for h in hollow], edgecolors=colour, linewidths=1.5, zorder=4)
+    valid = table["value"].dropna()
+    if label and len(valid):
+        add_label(canvas, middle(valid.index[-1]), valid.iloc[-1], label, colour)
+
+
+def _split(table: pd.DataFrame, measure: str) -> list[pd.DataFrame]:
+    frequency = {"Y": "year", "Q": "quarter", "M": "month"}[table.index.freqstr[0]]
+    cuts = data.breaks(measure, frequency).query("cut == 'yes'")["period"]
+    part = sum((table.index >= cut).astype(int) for cut in cuts) + table["value"].isna().cumsum().to_numpy() * 10
+    return [piece for _, piece in table[table["value"].notna()].groupby(part[table["value"].notna()])]
+
+
+def _is_hollow(table: pd.DataFrame) -> list[bool]:
+    if "basis" not in table:
+        return [False] * len(table)
+    return ((table["basis"] == "sum of months") | (table["rounded_to"].fillna(0).astype(float) > data.EXACT_TO)).tolist()
+
+
+def explain_hollow(tables: list[pd.DataFrame]) -> str:
+    """The note that goes with hollow points, where there are any."""
+    return "Hollow points: sums of published months, or published rounded." if any(any(_is_hollow(table.dropna(subset="value"))) for table in tables) else ""
+
+
+def mark_breaks(canvas: Canvas, measure: str, index: pd.PeriodIndex) -> None:
+    """A dotted line with a letter at each break inside the span of the series; `name_breaks` gives their names."""
+    for letter, period, _ in _inside(measure, index):
+        x = middle(period) - {"Y": 0.5, "Q": 0.125, "M": 1 / 24}[index.freqstr[0]]
+        canvas.axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+        canvas.axes.annotate(letter, (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=8, color=QUIET)
+
+
+def name_breaks(measure: str, index: pd.PeriodIndex) -> str:
+    """The key to the letters of `mark_breaks`."""
+    names = [f"{letter} {text} ({periods.label(period)})" for letter, period, text in _inside(measure, index)]
+    return f"Breaks: {'; '.join(names)}." if names else ""
+
+
+def _inside(measure: str, index: pd.PeriodIndex) -> list[tuple[str, pd.Period, str]]:
+    frequency = {"Y": "year", "Q": "quarter", "M": "month"}[index.freqstr[0]]
+    rows = data.breaks(measure, frequency)
+    rows = rows[(rows["period"] > index[0]) & (rows["period"] <= index[-1])]
+    return [("ABCDEFG"[i], row.period, row.label) for i, row in enumerate(rows.itertuples())]
+
+
+def draw_targets(canvas: Canvas, targets: pd.DataFrame, first: pd.Period) -> None:
+    """Each target as a dashed line that ends, with a diamond, in the year by which it was to be reached."""
+    start = middle(first) - 0.5
+    for row in targets.sort_values("year").itertuples():
+        end = middle(row.year)
+        start = max(start, end - 4)
+        canvas.axes.plot([start, end], [row.value] * 2, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
+        canvas.axes.scatter([end], [row.value], marker="D", s=28, color=COLOURS["target"], zorder=5)
+        room = canvas.axes.get_xlim()[1] - end > 3.2
+        canvas.axes.annotate(
+            f"target {periods.label(row.year)}\n{words.million(row.value) if row.value >= 1e6 else words.count(row.value)}",
+            (end, row.value), xytext=(6, 2) if room else (2, 6), textcoords="offset points", ha="left" if room else "right", va="top" if room else "bottom",
+            fontsize=8.8, color="#A84600", zorder=6, linespacing=1.1, bbox=BACKING,
+        )
+        start = end
+
+
+def draw_standard(canvas: Canvas, value: float, text: str) -> None:
+    """A standing standard as a dashed line across the chart, named at its left end."""
+    canvas.axes.axhline(value, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
+    canvas.axes.annotate(text, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8.8, color="#A84600", bbox=BACKING)
+
+
+def add_label(canvas: Canvas, x: float, y: float, text: str, colour: str) -> None:
+    """A direct label to the right of a point; labels are moved apart when the canvas is closed."""
+    canvas.labels.append((x, y, "\n".join(textwrap.fill(line, 19) for line in text.splitlines()), colour))
+
+
+def _place_labels(canvas: Canvas) -> None:
+    axes = canvas.axes
+    edge = axes.get_xlim()[1]
+    height = axes.get_position().height * canvas.figure.get_figheight() * 72
+    bottom, top = axes.get_ylim()
+    points = sorted(((y - bottom) / (top - bottom) * height, x, y, text, colour) for x, y, text, colour in canvas.labels)
+    floor = -1e9
+    spots = []
+    for spot, *rest in points:
+        half = 6.4 * (rest[2].count("\n") + 1)
+        spots.append([max(spot, floor + half), half, *rest])
+        floor = spots[-1][0] + half
+    ceiling = height
+    for spot in reversed(spots):
+        spot[0] = min(spot[0], ceiling - spot[1] + 4)
+        ceiling = spot[0] - spot[1] - 4
+    for spot, _, x, y, text, colour in spots:
+        axes.annotate(
+            text, (x, y), xytext=(edge + (axes.get_xlim()[1] - axes.get_xlim()[0]) * 0.015, bottom + spot / height * (top - bottom)), textcoords="data",
+            va="center", fontsize=9.3, color=colour, weight="bold", linespacing=1.1, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.5, "shrinkA": 0, "shrinkB": 4},
+        )

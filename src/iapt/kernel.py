@@ -1,0 +1,84 @@
+"""A real Jupyter kernel that starts in a fork of the running process, where the imports are already done.
+
+Registered as a kernel provisioner, so that papermill starts it like any other kernel. `prepare` has to be
+called before papermill, in the process that papermill will run in, while that process is still plain:
+without threads, sockets or an event loop.
+"""
+
+import json
+import os
+import signal
+import sys
+
+from jupyter_client.provisioning import LocalProvisioner
+
+_orders: int | None = None
+_pid: int | None = None
+
+
+def prepare() -> None:
+    """Fork the process that becomes the kernel; it waits for its orders and ends if none come."""
+    global _orders, _pid
+    reading, _orders = os.pipe()
+    _pid = os.fork()
+    if _pid == 0:
+        os.close(_orders)
+        with os.fdopen(reading) as orders:
+            text = orders.read()
+        if text:
+            _become_kernel(**json.loads(text))
+        os._exit(0)
+    os.close(reading)
+
+
+def _become_kernel(command: list[str], folder: str, environment: dict[str, str]) -> None:
+    from ipykernel.kernelapp import IPKernelApp
+
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.environ.update(environment)
+    os.chdir(folder)
+    sys.path.insert(0, "")
+    connection = command[command.index("-f") + 1]
+    IPKernelApp.launch_instance(["-f", connection, "--matplotlib=inline", f"--IPKernelApp.parent_handle={os.getppid()}"])
+
+
+class _Process:
+    """The forked kernel with the few methods of subprocess.Popen that a provisioner uses."""
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, pid: int) -> None:
+        self.pid, self.returncode = pid, None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def wait(self) -> int:
+        if self.returncode is None:
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkedProvisioner(LocalProvisioner):
+    """Gives its orders to the process that `prepare` forked, instead of starting a new interpreter."""
+
+    async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
+        self.process, self.pid = _Process(_pid), _pid
+        environment = {name: str(value) for name, value in (kwargs.get("env") or {}).items()}
+        with os.fdopen(_orders, "w") as orders:
+            json.dump({"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment}, orders)
+        return self.connection_info

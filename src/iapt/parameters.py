@@ -1,0 +1,120 @@
+"""Parameters of notebooks: defined once, in the tagged cell of the notebook, and checked before anything runs.
+
+`check` is called by each notebook on its own names; `validate` by the runner before it starts a kernel.
+"""
+
+import ast
+import difflib
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+
+from iapt import data, periods
+
+TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+class ParameterError(ValueError):
+    """A parameter that a notebook cannot run with; the message names it, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter as the notebook's cell defines it: name, type, default and the comment that explains it."""
+
+    name: str
+    type: type
+    default: object
+    help: str
+
+
+def read(notebook: dict) -> dict[str, Parameter]:
+    """The parameters that a notebook defines in its cell tagged `parameters`, by name.
+
+    Raises ParameterError where the notebook has no such cell, or the cell holds more than annotated scalars.
+    """
+    tagged = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise ParameterError(f"the notebook has {len(tagged)} cells tagged parameters; expected one")
+    source = "".join(tagged[0]["source"])
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokenize.generate_tokens(StringIO(source).readline) if token.type == tokenize.COMMENT}
+    found = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.AnnAssign) or getattr(node.annotation, "id", None) not in TYPES:
+            raise ParameterError(f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is")
+        name = node.target.id
+        found[name] = Parameter(name, TYPES[node.annotation.id], ast.literal_eval(node.value), comments.get(node.lineno, ""))
+    return found
+
+
+def validate(defined: dict[str, Parameter], given: dict[str, object]) -> dict[str, object]:
+    """All values that a notebook will run with: what is given, the defaults for the rest.
+
+    Raises ParameterError for an unknown name, a wrong type, or a value that its rule refuses.
+    """
+    for name in given:
+        if name not in defined:
+            near = difflib.get_close_matches(name, defined, 1)
+            raise ParameterError(f"unknown parameter {name!r}{f'; did you mean {near[0]}?' if near else ''} Known: {', '.join(defined)}")
+    values = {name: given.get(name, parameter.default) for name, parameter in defined.items()}
+    for name, value in values.items():
+        _check_type(name, value, defined[name].type)
+    for name in values:
+        if name in RULES:
+            RULES[name](values)
+    return values
+
+
+def check(namespace: dict) -> None:
+    """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
+
+    The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    """
+    kinds = namespace.get("__annotations__", {})
+    defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
+    plain = {name: value for name, value in namespace.items() if not name.startswith("_") and isinstance(value, (str, int, float, list, dict, tuple)) and name not in ("In", "Out")}
+    validate(defined, plain)
+
+
+def parse(text: str, parameter: Parameter) -> object:
+    """A value from the command line as its parameter's type; text stays text as it was written."""
+    if parameter.type is bool:
+        if text not in ("true", "false"):
+            raise ParameterError(f"{parameter.name} is {text!r}; allowed: true, false")
+        return text == "true"
+    try:
+        return parameter.type(text)
+    except ValueError:
+        raise ParameterError(f"{parameter.name} is {text!r}; expected {_name(parameter.type)}") from None
+
+
+def _name(kind: type) -> str:
+    return {str: "text", int: "a whole number", float: "a number", bool: "True or False"}[kind]
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if kind is float and type(value) is int:
+        return
+    if type(value) is not kind:
+        raise ParameterError(f"{name} is {value!r} ({type(value).__name__}); expected {_name(kind)}")
+
+
+# ---------------------------------------------------------------- rules
+
+
+def _check_as_of(values: dict) -> None:
+    try:
+        limit = data.day(values["as_of"])
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    available = data.known()["available"]
+    start, end = FIRST_VINTAGE, f"{available.max():%Y-%m-%d}"
+    if limit is not None and not start <= values["as_of"] <= end:
+        raise ParameterError(f"as_of is {values['as_of']}; allowed: {start} to {end}, the days for which figures are held, or latest")
+
+
+FIRST_VINTAGE = "2015-01-31"
+"""Before this day less than a year of the data set's first full years is known, too little for the charts."""
+
+RULES: dict[str, Callable[[dict], None]] = {"as_of": _check_as_of}

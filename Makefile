@@ -7,7 +7,7 @@
 PYTHON ?= $(or $(shell command -v python3.11),python3)
 BIN := .venv/bin
 
-.PHONY: setup reports test lab check notebooks lock clean
+.PHONY: setup reports test lab check notebooks bench evaluate lock clean
 setup: .venv/complete
 
 .venv/complete: requirements.lock pyproject.toml
@@ -32,9 +32,18 @@ check: setup
 notebooks: setup
 	@$(BIN)/iapt refresh
 
+bench: setup
+	@$(BIN)/python tests/bench/bench_forecast.py
+
+# reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
+evaluate:
+	test -x .venv-evaluate/bin/python || $(PYTHON) -m venv .venv-evaluate
+	.venv-evaluate/bin/pip install --quiet --disable-pip-version-check -r tests/bench/evaluate.txt
+	PYTHONPATH=src .venv-evaluate/bin/python -m iapt.evaluate --out data/benchmark.csv
+
 # for maintainers; needs uv
 lock:
 	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 
 clean:
-	rm -rf .venv .pytest_cache
+	rm -rf .venv .venv-evaluate .pytest_cache

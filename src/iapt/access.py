@@ -179,26 +179,25 @@ def _describe_years(tables: dict[str, pd.DataFrame], targets: pd.DataFrame) -> s
     return "Line chart by financial year. " + " ".join(parts)
 
 
-def plot_rolling_year(as_of: str) -> charts.Chart:
-    """Starts in each twelve months to the end of a month."""
-    total = last_twelve_months(STARTS, as_of)
-    total = total[total.first_valid_index():]
+def plot_rolling_year(as_of: str, measure: str = STARTS) -> charts.Chart:
+    """A measure in each twelve months to the end of a month."""
+    total = last_twelve_months(measure, as_of)
+    total = total[total.first_valid_index() :]
     valid = total.dropna()
-    peak = valid.idxmax()
-    latest = valid.index[-1]
+    peak, latest = valid.idxmax(), valid.index[-1]
     change = trends.growth(valid, peak, latest)
-    title = f"{words.million(valid.iloc[-1])} started treatment in the twelve months to {periods.label(latest)}" + (
-        f", {words.percent(-change, 1)} below the peak" if change < -0.05 else ", the most on record"
-    )
+    verb = {STARTS: "started treatment", "finished_course": "finished a course"}[measure]
+    title = f"{words.million(valid.iloc[-1])} {verb} in the twelve months to {periods.label(latest)}" + (f", {words.percent(-change, 1)} below the peak" if change < -0.05 else ", the most on record")
+    missing = total[total.isna()].index
     canvas = charts.open_canvas(
-        "access_rolling_year", title, "Referrals starting treatment in the twelve months to each month, England",
-        [charts.name_breaks(STARTS, total.index), "The line stops where a month is missing: no starts are published for most of April to December 2020." if total.isna().any() else ""],
+        f"rolling_year_{measure}", title, f"{data.label(measure)}: referrals in the twelve months to each month, England",
+        [charts.name_breaks(measure, total.index), "The line stops where a month of the twelve is not published." if len(missing) else ""],
         "OHID Fingertips, NHS England and predecessors", as_of, height=3.0,
     )
     charts.span_years(canvas, total.index[0], total.index[-1])
-    charts.draw_series(canvas, total.to_frame("value"), STARTS, marks=False, label=f"{data.label(STARTS)}\n{words.million(valid.iloc[-1])}")
+    charts.draw_series(canvas, total.to_frame("value"), measure, marks=False, label=f"{data.label(measure).removesuffix(' of treatment')}\n{words.million(valid.iloc[-1])}")
     charts.show_counts(canvas.axes, valid.max() * 1.15)
-    charts.mark_breaks(canvas, STARTS, total.index)
-    table = pd.DataFrame({"twelve_months_to": total.index.astype(str), STARTS: total.to_numpy()})
-    alt = f"Line chart of the twelve-month total of referrals starting treatment: {words.count(valid.iloc[0])} to {periods.label(valid.index[0])}, highest {words.count(valid[peak])} to {periods.label(peak)}, {words.count(valid.iloc[-1])} to {periods.label(latest)}."
+    charts.mark_breaks(canvas, measure, total.index)
+    table = pd.DataFrame({"twelve_months_to": total.index.astype(str), measure: total.to_numpy()})
+    alt = f"Line chart of the twelve-month total: {words.count(valid.iloc[0])} to {periods.label(valid.index[0])}, highest {words.count(valid[peak])} to {periods.label(peak)}, {words.count(valid.iloc[-1])} to {periods.label(latest)}."
     return charts.close_canvas(canvas, table, alt)

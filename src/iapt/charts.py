@@ -12,6 +12,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
 from PIL import Image
 
@@ -51,7 +52,7 @@ STYLE = {
     "svg.fonttype": "path",
     "figure.dpi": 100,
 }
-WIDTH, LEFT, RIGHT = 6.8, 0.72, 1.55
+WIDTH, LEFT, RIGHT = 6.8, 0.8, 1.5
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,12 @@ class Canvas:
     figure: Figure
     caption: str
     labels: list = field(default_factory=list)
+    panels: list["Canvas"] = field(default_factory=list)
 
 
 def open_canvas(name: str, title: str, unit: str, notes: list[str], sources: str, as_of: str, height: float = 3.3) -> Canvas:
     """A canvas with the finding as title, the unit as subtitle, and notes, sources and vintage below the axes."""
-    heading = textwrap.wrap(title, 62)
+    heading = _balance(title, 62)
     caption = " ".join([*filter(None, notes), f"Source: {sources}; {words.vintage(as_of)}."])
     foot = textwrap.wrap(caption, 112)
     top, bottom = 0.12 + 0.24 * len(heading) + 0.42, 0.34 + 0.155 * len(foot) + 0.14
@@ -117,11 +119,36 @@ def open_canvas(name: str, title: str, unit: str, notes: list[str], sources: str
     return Canvas(name, title, axes, figure, caption)
 
 
+def _balance(text: str, width: int) -> list[str]:
+    """The text in as few lines as the width allows, of about the same length."""
+    lines = textwrap.wrap(text, width)
+    return next(even for narrow in range(len(text) // len(lines), width + 1) if len(even := textwrap.wrap(text, narrow)) == len(lines))
+
+
 def close_canvas(canvas: Canvas, table: pd.DataFrame, alt: str) -> Chart:
     """The chart, once its labels have been moved apart."""
     with mpl.rc_context(STYLE):
-        _place_labels(canvas)
+        for part in canvas.panels or [canvas]:
+            _place_labels(part)
     return Chart(canvas.name, canvas.title, canvas.figure, table, alt, canvas.caption)
+
+
+def split_canvas(canvas: Canvas, headings: list[str], columns: int = 2, *, left: float = 0.55, right: float = 1.2, gap: float = 0.62) -> list[Canvas]:
+    """The canvas cut into small multiples, row by row, each a canvas with its own axes and heading; margins in inches."""
+    width, total = canvas.figure.get_size_inches()
+    box = canvas.axes.get_position()
+    rows = -(-len(headings) // columns)
+    high, wide = (box.height * total - 0.1 - gap * (rows - 1)) / rows, width / columns
+    canvas.axes.remove()
+    with mpl.rc_context(STYLE):
+        for number, heading in enumerate(headings):
+            row, column = divmod(number, columns)
+            bottom = box.y0 * total + (rows - 1 - row) * (high + gap)
+            axes = canvas.figure.add_axes(((column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total))
+            axes.set_title(heading, loc="left", fontsize=10, weight="bold", pad=7)
+            axes.tick_params(labelsize=8.5)
+            canvas.panels.append(Canvas(canvas.name, heading, axes, canvas.figure, canvas.caption))
+    return canvas.panels
 
 
 # ---------------------------------------------------------------- positions on the time axis
@@ -240,6 +267,39 @@ def draw_standard(canvas: Canvas, value: float, text: str) -> None:
 def add_label(canvas: Canvas, x: float, y: float, text: str, colour: str) -> None:
     """A direct label to the right of a point; labels are moved apart when the canvas is closed."""
     canvas.labels.append((x, y, "\n".join(textwrap.fill(line, 19) for line in text.splitlines()), colour))
+
+
+def name_points(canvas: Canvas, named: pd.DataFrame, others: pd.DataFrame) -> None:
+    """Name the points of a scatter (columns x, y, text, colour), clear of each other and of the `others` (x, y).
+
+    To be called once the axes have their limits.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    axes = canvas.axes
+    renderer = FigureCanvasAgg(canvas.figure).get_renderer()
+    inside = axes.get_window_extent(renderer)
+    dots = axes.transData.transform(pd.concat([named, others])[["x", "y"]].to_numpy(float))
+    taken: list = []
+    places = [(radius * side, radius * up) for radius in (6, 13, 21, 30, 40, 52) for side, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))]
+    for row in named.itertuples():
+        best = None
+        for shift in places:
+            style = {"ha": "left" if shift[0] > 0 else "right" if shift[0] < 0 else "center", "va": "bottom" if shift[1] > 0 else "top" if shift[1] < 0 else "center"}
+            far = max(map(abs, shift)) > 13
+            arrow = {"arrowstyle": "-", "color": row.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3} if far else None
+            note = axes.annotate(textwrap.fill(row.text, 26), (row.x, row.y), xytext=shift, textcoords="offset points", fontsize=8.6, color=row.colour, linespacing=1.05, zorder=6, arrowprops=arrow, **style)
+            box = note.get_window_extent(renderer) if not far else Text.get_window_extent(note, renderer)
+            covered = sum(box.x0 - 3 < x < box.x1 + 3 and box.y0 - 3 < y < box.y1 + 3 for x, y in dots)
+            outside = box.x0 < inside.x0 or box.x1 > inside.x1 + 60 or box.y0 < inside.y0 or box.y1 > inside.y1
+            cost = 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 100 * covered + max(map(abs, shift))
+            if best is None or cost < best[0]:
+                if best:
+                    best[1].remove()
+                best = (cost, note, box)
+            else:
+                note.remove()
+        taken.append(best[2].padded(2))
 
 
 def _place_labels(canvas: Canvas) -> None:

@@ -7,7 +7,6 @@ The tables and their rules are described in `data/datapackage.json`.
 import csv
 import difflib
 import json
-import os
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -16,17 +15,13 @@ from pathlib import Path
 import pandas as pd
 
 from iapt import periods
+from iapt.places import data_folder as folder
 
 PAGE = "qualitywatch-2020"
 """The source card of the indicator page of 1 May 2020."""
 
 EXACT_TO = 10
 """A figure rounded to this or less counts as exact: the rounding is smaller than the conflicts between sources."""
-
-
-def folder() -> Path:
-    """Where the tables are: `data/` of the repository, or the folder that the variable IAPT_DATA names."""
-    return Path(os.environ.get("IAPT_DATA") or Path(__file__).parents[2] / "data").resolve()
 
 
 @dataclass(frozen=True)
@@ -165,9 +160,39 @@ def _check_figures(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
             problems.append(Problem("england.csv", number, "value", f"{row['value']} per cent is above 100"))
         if row["measure"] not in rates and "." in row["value"]:
             problems.append(Problem("england.csv", number, "value", f"{row['value']} is not a whole number; {row['measure']} is a count"))
+    for name, unit in (("areas", 5), ("groups", 1)):
+        problems += _check_counts(f"{name}.csv", rows[name], rates, unit)
+    regions = {row["area"] for row in rows["places"] if row["type"] == "region"}
+    for number, row in enumerate(rows["places"], start=2):
+        if row["region"] not in (regions if row["type"] == "icb" else {""}):
+            problems.append(Problem("places.csv", number, "region", f"{row['region']!r} is not {'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}"))
     for number, row in enumerate(rows["sources"], start=2):
         if not row["published"] and not row["lag_days"]:
             problems.append(Problem("sources.csv", number, "published", "is empty, and so is lag_days; state one of them"))
+    return problems
+
+
+WHOLES = {"at_caseness": "finished_course", "recovered": "at_caseness", "reliably_improved": "finished_course", "reliably_recovered": "recovered"}
+"""What a count is part of: it cannot be larger, but for rounding."""
+
+
+def _check_counts(file: str, rows: list[dict[str, str]], rates: set[str], unit: int) -> list[Problem]:
+    """Rules of the tables by area and by group: years, counts to the unit they are rounded to, parts within their whole."""
+    problems = []
+    place = lambda row: tuple(row[name] for name in row if name not in ("measure", "value", "source"))
+    values = {(*place(row), row["measure"]): int(row["value"]) for row in rows}
+    for number, row in enumerate(rows, start=2):
+        try:
+            periods.parse(row["year"], "year")
+        except ValueError as error:
+            problems.append(Problem(file, number, "year", str(error)))
+        if row["measure"] in rates:
+            problems.append(Problem(file, number, "measure", f"{row['measure']} is a rate; this table holds counts"))
+        if int(row["value"]) % unit:
+            problems.append(Problem(file, number, "value", f"{row['value']} is not rounded to {unit}"))
+        whole = WHOLES.get(row["measure"])
+        if whole and int(row["value"]) > values.get((*place(row), whole), float("inf")) + unit - 1:
+            problems.append(Problem(file, number, "value", f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is part of"))
     return problems
 
 
@@ -197,24 +222,25 @@ def day(as_of: str | None) -> pd.Timestamp | None:
         raise ValueError(f"as_of is {as_of!r}; expected a date such as 2020-05-01, or latest") from None
 
 
-def known(as_of: str | None = None) -> pd.DataFrame:
-    """All published figures that were known on a day, with the standing and collection of their source.
+def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
+    """All published figures of a table (england, areas or groups) that were known on a day, with the standing and collection of their source.
 
     A figure is known from the day its source was published; where the card states a lag, from that many
     days after the end of its period. `available` holds that day.
     """
-    table = _date(folder())
+    dated = _date(folder(), table)
     limit = day(as_of)
-    return table.copy() if limit is None else table[table["available"] <= limit]
+    return dated.copy() if limit is None else dated[dated["available"] <= limit]
 
 
 @cache
-def _date(where: Path) -> pd.DataFrame:
+def _date(where: Path, name: str) -> pd.DataFrame:
     tables = _load(where)
-    table = tables["england"].merge(
+    table = tables[name].rename(columns={"year": "period"}).merge(
         tables["sources"][["id", "published", "lag_days", "standing", "collection"]].rename(columns={"id": "source"}), on="source"
     )
-    table["period"] = [periods.parse(text, frequency) for text, frequency in zip(table["period"], table["frequency"])]
+    frequencies = table["frequency"] if "frequency" in table else ["year"] * len(table)
+    table["period"] = [periods.parse(text, frequency) for text, frequency in zip(table["period"], frequencies)]
     ends = pd.to_datetime([period.end_time.normalize() for period in table["period"]])
     lagged = ends + pd.to_timedelta(table["lag_days"], unit="D")
     table["available"] = lagged.where(table["lag_days"].notna(), pd.to_datetime(table["published"].replace("", None)))
@@ -354,3 +380,20 @@ def breaks(measure: str, frequency: str) -> pd.DataFrame:
     table = table[(table["affects"] == "all") | outcomes].copy()
     table["period"] = [periods.parse(text, "month").asfreq(periods.FREQUENCIES[frequency]) for text in table["period"]]
     return table.reset_index(drop=True)
+
+
+def find_place(text: str) -> str:
+    """The code of an area given by its code or name; `NHS Devon ICB` is Devon.
+
+    Raises ValueError with the nearest names for any other text.
+    """
+    names = load()["places"].set_index("area")["name"]
+    short = re.sub(r"^nhs | (icb|integrated care board)$", "", " ".join(str(text).lower().split()))
+    codes = {key.lower(): code for code, name in names.items() for key in (code, name)}
+    if short in codes:
+        return codes[short]
+    within = [name for name in names if short and short in name.lower()]
+    by_key = {name.lower(): name for name in names}
+    near = within[:3] or [by_key[key] for key in difflib.get_close_matches(short, by_key, 3, 0.4)]
+    hint = f"nearest: {'; '.join(near)}. " if near else ""
+    raise ValueError(f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such as {names.index[-1]}")

@@ -96,9 +96,9 @@ def read_card(run: runs.Run, folder: Path) -> dict:
     return card
 
 
-def write_index(all_runs: dict[str, runs.Run], out: Path) -> None:
+def write_index(all_runs: list[runs.Run], out: Path) -> None:
     """Write the index of the reports that are there, and the gallery that a repository's front shows."""
-    cards = [read_card(run, out / run.name) for run in all_runs.values() if (out / run.name / "notebook.ipynb").exists()]
+    cards = [read_card(run, out / run.name) for run in all_runs if (out / run.name / "notebook.ipynb").exists()]
     if not cards:
         return
     newest = [card for card in cards if not card["name"].endswith("-2020")]

@@ -9,8 +9,11 @@ import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
+from typing import TYPE_CHECKING
 
-from iapt import data, periods
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -54,9 +57,7 @@ def validate(defined: dict[str, Parameter], given: dict[str, object]) -> dict[st
     Raises ParameterError for an unknown name, a wrong type, or a value that its rule refuses.
     """
     for name in given:
-        if name not in defined:
-            near = difflib.get_close_matches(name, defined, 1)
-            raise ParameterError(f"unknown parameter {name!r}{f'; did you mean {near[0]}?' if near else ''} Known: {', '.join(defined)}")
+        find(name, defined)
     values = {name: given.get(name, parameter.default) for name, parameter in defined.items()}
     for name, value in values.items():
         _check_type(name, value, defined[name].type)
@@ -64,6 +65,14 @@ def validate(defined: dict[str, Parameter], given: dict[str, object]) -> dict[st
         if name in RULES:
             RULES[name](values)
     return values
+
+
+def find(name: str, defined: dict[str, Parameter]) -> Parameter:
+    """The parameter of this name. Raises ParameterError, with the nearest known one, where there is none."""
+    if name not in defined:
+        near = difflib.get_close_matches(name, defined, 1)
+        raise ParameterError(f"unknown parameter {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(defined)}")
+    return defined[name]
 
 
 def check(namespace: dict) -> None:
@@ -104,6 +113,8 @@ def _check_type(name: str, value: object, kind: type) -> None:
 
 
 def _check_as_of(values: dict) -> None:
+    from iapt import data
+
     try:
         limit = data.day(values["as_of"])
     except ValueError as error:
@@ -117,4 +128,69 @@ def _check_as_of(values: dict) -> None:
 FIRST_VINTAGE = "2015-01-31"
 """Before this day less than a year of the data set's first full years is known, too little for the charts."""
 
-RULES: dict[str, Callable[[dict], None]] = {"as_of": _check_as_of}
+def _check_measure(values: dict) -> None:
+    allowed = ("started_treatment", "finished_course")
+    if values["measure"] not in allowed:
+        raise ParameterError(f"measure is {values['measure']!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_target(values: dict) -> None:
+    if not 0 < values["target"] < 100_000_000:
+        raise ParameterError(f"target is {values['target']}; expected a number of referrals a year above 0")
+
+
+def _parse_year(values: dict, name: str) -> "pd.Period":
+    from iapt import periods
+
+    try:
+        return periods.parse(values[name], "year")
+    except ValueError as error:
+        raise ParameterError(f"{name}: {error}") from None
+
+
+def _check_target_year(values: dict) -> None:
+    from iapt import data, periods
+
+    year = _parse_year(values, "target_year")
+    known = data.series(values.get("measure", "finished_course"), "year", values["as_of"]).dropna().index[-1]
+    last = known + LONGEST
+    if not known < year <= last:
+        raise ParameterError(f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, the years ahead of the vintage {values['as_of']}")
+
+
+def _check_start(values: dict) -> None:
+    from iapt import data, periods
+
+    year = _parse_year(values, "start")
+    first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
+    newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
+    if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
+        raise ParameterError(f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least {FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}")
+
+
+def _check_area(values: dict) -> None:
+    from iapt import data
+
+    try:
+        data.find_place(values["area"])
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    boards = data.known(values["as_of"], "areas").merge(data.load()["places"].query("type == 'icb'"), on="area")
+    if boards.empty:
+        first = data.known("latest", "areas").merge(data.load()["places"].query("type == 'icb'"), on="area")["available"].min()
+        raise ParameterError(f"as_of is {values['as_of']}; figures of areas are held from {first:%Y-%m-%d}")
+
+
+LONGEST = 10
+"""Years ahead that a forecast may look."""
+FEWEST_QUARTERS = 12
+"""Quarters that a forecast needs to look back on."""
+
+RULES: dict[str, Callable[[dict], None]] = {
+    "as_of": _check_as_of,
+    "measure": _check_measure,
+    "target": _check_target,
+    "target_year": _check_target_year,
+    "start": _check_start,
+    "area": _check_area,
+}

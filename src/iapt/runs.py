@@ -1,16 +1,23 @@
-"""The list of runs: which notebook makes which report, with which parameters, and whether it has to run again."""
+"""The list of runs: which notebook makes which report, with which parameters, and what it depends on.
 
+This module imports nothing heavy, so that listing runs and finding nothing to do stay fast.
+"""
+
+import csv
 import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
-from iapt import data, parameters
+from iapt import parameters
+from iapt.places import NOTEBOOKS, ROOT, data_folder
 
-ROOT = Path(__file__).parents[2]
-NOTEBOOKS, REPORTS = ROOT / "notebooks", ROOT / "reports"
+CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
+"""Tables of data/ that every report may use; a run names the others it needs under `data`."""
 
 
 class RunError(ValueError):
@@ -19,26 +26,46 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One report: a notebook and the parameters it differs by."""
+    """One report: a notebook, the parameters it differs by, and the tables it declares beside the core ones."""
 
     name: str
     notebook: Path
     title: str
     parameters: dict[str, object] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    each: str = ""
 
     def values(self) -> dict[str, object]:
-        """All parameters that the notebook runs with, checked."""
-        return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+        """All parameters that the notebook runs with, checked. Raises ParameterError."""
+        try:
+            return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+        except parameters.ParameterError as error:
+            raise parameters.ParameterError(f"{self.name}: {error}") from None
 
     def fingerprint(self) -> str:
-        """What the outputs depend on: code cells, parameters, package, data and lock file, as one digest."""
-        cells = read_notebook(self.notebook)["cells"]
-        digest = hashlib.sha256(json.dumps(["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]).encode())
-        digest.update(json.dumps(self.parameters, sort_keys=True).encode())
-        files = [*sorted((ROOT / "src" / "iapt").rglob("*.py")), *sorted(data.folder().glob("*")), ROOT / "requirements.lock"]
-        for file in files:
-            digest.update(file.name.encode() + file.read_bytes())
-        return digest.hexdigest()
+        """A digest of all that the outputs depend on: code cells, parameters, package, tables, lock file."""
+        code = ["".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "code"]
+        tables = [data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}" for name in (*CORE_TABLES, *self.data)]
+        return _digest([code, self.parameters, _read_package(), [_digest_file(table) for table in tables]])
+
+    def prose_fingerprint(self) -> str:
+        """A digest of what only the page depends on: the notebook's prose, the templates, the list of runs."""
+        prose = ["".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "markdown"]
+        templates = sorted((ROOT / "src" / "iapt" / "templates").glob("*"))
+        return _digest([prose, self.title, [_digest_file(file) for file in templates], _digest_file(NOTEBOOKS / "runs.toml")])
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _digest_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
+
+
+@cache
+def _read_package() -> list[str]:
+    return [_digest_file(file) for file in (*sorted((ROOT / "src" / "iapt").glob("*.py")), ROOT / "requirements.lock")]
 
 
 def read_notebook(path: Path) -> dict:
@@ -55,44 +82,76 @@ def read_notebook(path: Path) -> dict:
 def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
     """All runs by name, in the order of the file.
 
-    Raises RunError where the file cannot be read, or an entry has a key that is not notebook, title or parameters.
+    Raises RunError where the file cannot be read, or an entry lacks notebook or title or has an unknown key.
     """
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise RunError(f"{path.name} cannot be read: {error}") from None
-    found = {}
-    for name, entry in entries.items():
-        unknown = set(entry) - {"notebook", "title", "parameters"} if isinstance(entry, dict) else {name}
-        if unknown or "notebook" not in entry or "title" not in entry:
-            raise RunError(f"{path.name}: [{name}] needs notebook and title and may have parameters; found {', '.join(entry) if isinstance(entry, dict) else entry}")
-        found[name] = Run(name, NOTEBOOKS / f"{entry['notebook']}.ipynb", entry["title"], entry.get("parameters", {}))
-    return found
+    return {name: _read_entry(path.name, name, entry) for name, entry in entries.items()}
 
 
-def select(runs: dict[str, Run], names: list[str], settings: list[str]) -> list[Run]:
-    """The runs of these names (all where none is given) with settings such as `as_of=2020-05-01` applied.
+def _read_entry(file: str, name: str, entry: object) -> Run:
+    keys = set(entry) if isinstance(entry, dict) else set()
+    if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each"}:
+        raise RunError(f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found {', '.join(sorted(keys)) or entry!r}")
+    return Run(name, path_of(entry["notebook"]), entry["title"], entry.get("parameters", {}), tuple(entry.get("data", ())), entry.get("each", ""))
 
-    Raises RunError for a name or setting that does not exist, with the nearest known one.
+
+def path_of(notebook: str) -> Path:
+    """The file of a notebook that is named without its folder and ending."""
+    return NOTEBOOKS / f"{notebook}.ipynb"
+
+
+def spread(run: Run) -> list[Run]:
+    """A run with `each` as one run for every value that its table lists; any other run as it is."""
+    if not run.each:
+        return [run]
+    return [
+        replace(run, name=f"{run.name}/{value.lower()}", title=title, parameters={**run.parameters, run.each: value}, each="")
+        for value, title in list_values(run.each)
+    ]
+
+
+def list_values(parameter: str) -> list[tuple[str, str]]:
+    """The values a parameter takes when a notebook runs for each, with their names: England, then the rows of its table.
+
+    Raises RunError for a parameter without such a table.
     """
-    for name in names:
-        if name not in runs:
-            near = difflib.get_close_matches(name, runs, 1)
-            raise RunError(f"unknown run {name!r}{f'; did you mean {near[0]}?' if near else ';'} known: {', '.join(runs)}")
-    chosen = [runs[name] for name in names or runs]
-    if settings:
-        chosen = [_apply(run, settings) for run in chosen]
-    return chosen
+    if parameter != "area":
+        raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
+    with (data_folder() / "areas.csv").open(encoding="utf-8", newline="") as handle:
+        rows = sorted((row["year"], row["area_type"], row["area_code"], row["area_name"]) for row in csv.DictReader(handle))
+    latest = {code: (kind, name) for _, kind, code, name in rows}
+    ordered = sorted(latest.items(), key=lambda item: (item[1][0] != "region", item[1][1]))
+    return [("England", "England"), *((code, name) for code, (_, name) in ordered)]
 
 
-def _apply(run: Run, settings: list[str]) -> Run:
+def select(known: dict[str, Run], names: list[str], settings: list[str]) -> list[Run]:
+    """The runs of these names (all where none is given), spread out, with settings such as `as_of=2020-05-01` applied.
+
+    A name such as `areas/qe1` picks one of a run for each. Raises RunError for a name that does not exist, with
+    the nearest known one, and ParameterError for a setting that the notebook refuses.
+    """
+    chosen = []
+    for name in names or known:
+        base, _, part = name.partition("/")
+        if base not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}")
+        runs = spread(known[base])
+        if part and name not in (run.name for run in runs):
+            raise RunError(f"unknown run {name!r}; known: {', '.join(run.name for run in runs)}")
+        chosen += [run for run in runs if not part or run.name == name]
+    return [_apply(run, settings) for run in chosen] if settings else chosen
+
+
+def _apply(run: Run, settings: Iterable[str]) -> Run:
     defined = parameters.read(read_notebook(run.notebook))
-    given = dict(run.parameters)
+    given = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
             raise RunError(f"--set takes name=value; found {setting!r}")
-        parameters.validate({name: defined[name]} if name in defined else defined, {name: defined[name].default} if name in defined else {name: text})
-        given[name] = parameters.parse(text, defined[name])
-    slug = "-".join(f"{name}-{value}" for name, value in given.items() if given[name] != run.parameters.get(name))
-    return replace(run, name=f"{run.name}-{slug}" if slug else run.name, parameters=given)
+        given[name] = parameters.parse(text, parameters.find(name, defined))
+    return replace(run, name="-".join([run.name, *(f"{name}-{value}" for name, value in given.items())]), parameters=run.parameters | given)

@@ -23,8 +23,11 @@ reports: setup
 test: setup
 	@$(BIN)/pytest --nbval --nbval-current-env tests notebooks
 
+# opens on the README, rendered, and asks for no news
+SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
 lab: setup
-	@$(BIN)/jupyter lab notebooks
+	@mkdir -p .venv/share/jupyter/lab/settings && echo '$(SETTINGS)' > .venv/share/jupyter/lab/settings/overrides.json
+	@$(BIN)/jupyter lab $(LAB) README.md
 
 check: setup
 	@$(BIN)/iapt check

@@ -106,7 +106,7 @@ def list_outcomes(as_of: str) -> words.Table:
 def list_years(as_of: str) -> words.Table:
     """The figures behind the first chart with their origin, as a table."""
     starts, referrals = data.figures(STARTS, "year", as_of), data.figures(REFERRALS, "year", as_of)
-    both = referrals.join(starts, how="outer", lsuffix="_referrals")
+    both = referrals.join(starts, how="outer", suffixes=("_referrals", ""))
     show = lambda values: [words.count(value) if pd.notna(value) else None for value in values]
     table = pd.DataFrame(
         {

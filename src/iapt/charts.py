@@ -133,19 +133,19 @@ def close_canvas(canvas: Canvas, table: pd.DataFrame, alt: str) -> Chart:
     return Chart(canvas.name, canvas.title, canvas.figure, table, alt, canvas.caption)
 
 
-def split_canvas(canvas: Canvas, headings: list[str], columns: int = 2, *, left: float = 0.55, right: float = 1.2, gap: float = 0.62) -> list[Canvas]:
+def split_canvas(canvas: Canvas, headings: list[str], columns: int = 2, *, left: float = 0.6, right: float = 1.3, gap: float = 0.72) -> list[Canvas]:
     """The canvas cut into small multiples, row by row, each a canvas with its own axes and heading; margins in inches."""
     width, total = canvas.figure.get_size_inches()
     box = canvas.axes.get_position()
     rows = -(-len(headings) // columns)
-    high, wide = (box.height * total - 0.1 - gap * (rows - 1)) / rows, width / columns
+    high, wide = (box.height * total - 0.15 - gap * (rows - 1)) / rows, width / columns
     canvas.axes.remove()
     with mpl.rc_context(STYLE):
         for number, heading in enumerate(headings):
             row, column = divmod(number, columns)
             bottom = box.y0 * total + (rows - 1 - row) * (high + gap)
             axes = canvas.figure.add_axes(((column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total))
-            axes.set_title(heading, loc="left", fontsize=10, weight="bold", pad=7)
+            axes.set_title(heading, loc="left", fontsize=10, weight="bold", pad=14)
             axes.tick_params(labelsize=8.5)
             canvas.panels.append(Canvas(canvas.name, heading, axes, canvas.figure, canvas.caption))
     return canvas.panels
@@ -158,7 +158,7 @@ def middle(period: pd.Period) -> float:
     """The middle of a period in decimal years: where its point is drawn."""
     start, end = period.start_time, period.end_time
     halfway = start + (end - start) / 2
-    return halfway.year + (halfway.dayofyear - 1) / (366 if halfway.is_leap_year else 365)
+    return halfway.year + (halfway.day_of_year - 1) / (366 if halfway.is_leap_year else 365)
 
 
 def span_years(canvas: Canvas, first: pd.Period, last: pd.Period) -> None:
@@ -288,8 +288,9 @@ def name_points(canvas: Canvas, named: pd.DataFrame, others: pd.DataFrame) -> No
             style = {"ha": "left" if shift[0] > 0 else "right" if shift[0] < 0 else "center", "va": "bottom" if shift[1] > 0 else "top" if shift[1] < 0 else "center"}
             far = max(map(abs, shift)) > 13
             arrow = {"arrowstyle": "-", "color": row.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3} if far else None
-            note = axes.annotate(textwrap.fill(row.text, 26), (row.x, row.y), xytext=shift, textcoords="offset points", fontsize=8.6, color=row.colour, linespacing=1.05, zorder=6, arrowprops=arrow, **style)
-            box = note.get_window_extent(renderer) if not far else Text.get_window_extent(note, renderer)
+            note = axes.annotate(textwrap.fill(row.text, 26), (row.x, row.y), xytext=shift, textcoords="offset points", fontsize=8.6, color=row.colour, linespacing=1.05, zorder=6, arrowprops=arrow, bbox=BACKING, **style)
+            note.update_positions(renderer)
+            box = Text.get_window_extent(note, renderer)
             covered = sum(box.x0 - 3 < x < box.x1 + 3 and box.y0 - 3 < y < box.y1 + 3 for x, y in dots)
             outside = box.x0 < inside.x0 or box.x1 > inside.x1 + 60 or box.y0 < inside.y0 or box.y1 > inside.y1
             cost = 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 100 * covered + max(map(abs, shift))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from iapt import periods
+from iapt import periods, writing
 from iapt.places import data_folder as folder
 
 PAGE = "qualitywatch-2020"
@@ -52,9 +52,9 @@ class DataError(ValueError):
 # ---------------------------------------------------------------- reading and checking
 
 
-def check() -> list[Problem]:
-    """All problems in the tables of the data folder; an empty list when they can be used."""
-    return _read(folder())[1]
+def check(where: Path | None = None) -> list[Problem]:
+    """All problems in the tables of the data folder, or of another; an empty list when they can be used."""
+    return _read(where or folder())[1]
 
 
 def load() -> dict[str, pd.DataFrame]:
@@ -63,6 +63,12 @@ def load() -> dict[str, pd.DataFrame]:
     Raises DataError, naming file, row and column, where a table breaks its description.
     """
     return _load(folder())
+
+
+def forget() -> None:
+    """Read the tables anew when they are next asked for: they have changed."""
+    for cached in (_load, _date, _choose):
+        cached.cache_clear()
 
 
 @cache
@@ -75,6 +81,7 @@ def _load(where: Path) -> dict[str, pd.DataFrame]:
 
 def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     try:
+        writing.recover(where)
         package = json.loads((where / "datapackage.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return {}, [Problem("datapackage.json", None, None, f"cannot be read from {where}: {error}")]
@@ -325,7 +332,7 @@ def _derived(measure: pd.Series, frequency: str, as_of: str | None, without: tup
     if measure["kind"] == "rate" and measure["numerator"]:
         top = figures(measure["numerator"], frequency, as_of, without=without)
         bottom = figures(measure["denominator"], frequency, as_of, without=without)
-        both = top.join(bottom, rsuffix="_of", how="inner").dropna(subset=["value", "value_of"])
+        both = top.join(bottom, suffixes=("", "_of"), how="inner").dropna(subset=["value", "value_of"])
         both["value"] = 100 * both["value"].astype(float) / both["value_of"].astype(float)
         return _mark_derived(both, "from counts")
     if measure["kind"] != "flow" or frequency == "month":

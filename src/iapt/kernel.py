@@ -17,7 +17,7 @@ _pid: int | None = None
 
 
 def prepare() -> None:
-    """Fork the process that becomes the kernel; it waits for its orders and ends if none come."""
+    """Fork the process that becomes the next kernel; it waits for its orders and ends if none come."""
     global _orders, _pid
     reading, _orders = os.pipe()
     _pid = os.fork()
@@ -29,17 +29,19 @@ def prepare() -> None:
             _become_kernel(**json.loads(text))
         os._exit(0)
     os.close(reading)
+    os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "iapt-forked"
 
 
 def _become_kernel(command: list[str], folder: str, environment: dict[str, str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # a new process draws new random numbers; a fork would repeat those of the others
     os.environ.update(environment)
     os.chdir(folder)
     sys.path.insert(0, "")
-    connection = command[command.index("-f") + 1]
-    IPKernelApp.launch_instance(["-f", connection, "--matplotlib=inline", f"--IPKernelApp.parent_handle={os.getppid()}"])
+    options = command[command.index("-f") :]
+    IPKernelApp.launch_instance([*options, "--matplotlib=inline", f"--IPKernelApp.parent_handle={os.getppid()}"])
 
 
 class _Process:
@@ -79,6 +81,9 @@ class ForkedProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
         self.process, self.pid = _Process(_pid), _pid
         environment = {name: str(value) for name, value in (kwargs.get("env") or {}).items()}
-        with os.fdopen(_orders, "w") as orders:
-            json.dump({"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment}, orders)
+        try:
+            with os.fdopen(_orders, "w") as orders:
+                json.dump({"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment}, orders)
+        except BrokenPipeError:
+            raise RuntimeError("Kernel died before replying to anything") from None
         return self.connection_info

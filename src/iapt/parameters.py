@@ -86,6 +86,13 @@ def check(namespace: dict) -> None:
     validate(defined, plain)
 
 
+def check_question(question: object) -> None:
+    """Check the attributes of an object that are named like parameters against their rules. Raises ParameterError."""
+    values = {name: getattr(question, name) for name in RULES if hasattr(question, name)}
+    for name in values:
+        RULES[name](values)
+
+
 def parse(text: str, parameter: Parameter) -> object:
     """A value from the command line as its parameter's type; text stays text as it was written."""
     if parameter.type is bool:
@@ -175,9 +182,9 @@ def _check_area(values: dict) -> None:
         data.find_place(values["area"])
     except ValueError as error:
         raise ParameterError(str(error)) from None
-    boards = data.known(values["as_of"], "areas").merge(data.load()["places"].query("type == 'icb'"), on="area")
-    if boards.empty:
-        first = data.known("latest", "areas").merge(data.load()["places"].query("type == 'icb'"), on="area")["available"].min()
+    held, limit = data.known("latest", "areas"), data.day(values["as_of"])
+    first = held[held["area"].str.startswith("Q")]["available"].min()
+    if limit is not None and limit < first:
         raise ParameterError(f"as_of is {values['as_of']}; figures of areas are held from {first:%Y-%m-%d}")
 
 

@@ -6,9 +6,9 @@ import iapt
 from iapt import data, words
 
 
-def show(measures: list[str], as_of: str) -> words.Table:
-    """The sources of these measures that were known on a day, with the number of figures from each."""
-    known = data.known(as_of)
+def show(measures: list[str], as_of: str, *tables: str) -> words.Table:
+    """The sources of these measures that were known on a day, with the number of figures from each; of England where no `tables` are named."""
+    known = pd.concat([data.known(as_of, table) for table in tables or ("england",)])
     counts = known[known["measure"].isin(measures)]["source"].value_counts()
     cards = data.load()["sources"].set_index("id").loc[sorted(counts.index)]
     table = pd.DataFrame(

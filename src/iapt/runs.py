@@ -7,6 +7,7 @@ import csv
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,10 @@ class RunError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """One report: a notebook, the parameters it differs by, and the tables it declares beside the core ones."""
+    """One report: a notebook, the parameters it differs by, and the tables it declares beside the core ones.
+
+    `asked` are the arguments of `iapt report` that make this report alone.
+    """
 
     name: str
     notebook: Path
@@ -34,6 +38,7 @@ class Run:
     parameters: dict[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     each: str = ""
+    asked: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """All parameters that the notebook runs with, checked. Raises ParameterError."""
@@ -42,30 +47,46 @@ class Run:
         except parameters.ParameterError as error:
             raise parameters.ParameterError(f"{self.name}: {error}") from None
 
-    def fingerprint(self) -> str:
-        """A digest of all that the outputs depend on: code cells, parameters, package, tables, lock file."""
-        code = ["".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "code"]
+    def fingerprint(self) -> dict[str, str]:
+        """A digest of each thing that the outputs depend on: code cells, parameters, package, data, lock file."""
+        code = [("".join(cell["source"]), "parameters" in cell["metadata"].get("tags", [])) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "code"]
         tables = [data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}" for name in (*CORE_TABLES, *self.data)]
-        return _digest([code, self.parameters, _read_package(), [_digest_file(table) for table in tables]])
+        return {
+            "code": _digest(code),
+            "parameters": _digest(self.parameters),
+            "package": digest_package(),
+            "data": _digest([digest_file(table) for table in tables]),
+            "lock file": digest_file(ROOT / "requirements.lock"),
+        }
 
     def prose_fingerprint(self) -> str:
-        """A digest of what only the page depends on: the notebook's prose, the templates, the list of runs."""
-        prose = ["".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "markdown"]
-        templates = sorted((ROOT / "src" / "iapt" / "templates").glob("*"))
-        return _digest([prose, self.title, [_digest_file(file) for file in templates], _digest_file(NOTEBOOKS / "runs.toml")])
+        """A digest of what only the page depends on: prose and its place among the code, tags, templates, the list of runs."""
+        cells = [cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"]]
+        templates = sorted((Path(__file__).parent / "templates").glob("*"))
+        return _digest([cells, self.title, [digest_file(file) for file in templates], digest_file(NOTEBOOKS / "runs.toml")])
+
+
+def digest_package() -> str:
+    """A digest of the package's source."""
+    return _digest([digest_file(file) for file in sorted(Path(__file__).parent.glob("*.py"))])
+
+
+def digest_file(path: Path) -> str:
+    """A digest of a file's content; `missing` where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "missing"
+    return _digest_content(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _digest_content(path: Path, modified: int, size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _digest_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "missing"
-
-
-@cache
-def _read_package() -> list[str]:
-    return [_digest_file(file) for file in (*sorted((ROOT / "src" / "iapt").glob("*.py")), ROOT / "requirements.lock")]
 
 
 def read_notebook(path: Path) -> dict:
@@ -103,47 +124,57 @@ def path_of(notebook: str) -> Path:
     return NOTEBOOKS / f"{notebook}.ipynb"
 
 
-def spread(run: Run) -> list[Run]:
-    """A run with `each` as one run for every value that its table lists; any other run as it is."""
-    if not run.each:
+def spread(run: Run, each: str = "") -> list[Run]:
+    """A run with `each` as one run for every value that its table lists; any other run as it is.
+
+    `each` spreads a run by a parameter of which its own entry says nothing.
+    """
+    if not run.each and not each:
         return [run]
+    folder = run.name if run.each else f"{run.name}-by-{each}"
     return [
-        replace(run, name=f"{run.name}/{value.lower()}", title=title, parameters={**run.parameters, run.each: value}, each="")
-        for value, title in list_values(run.each)
+        replace(run, name=f"{folder}/{value.lower()}", title=title, parameters={**run.parameters, (run.each or each): value}, each="")
+        for value, title in list_values(run.each or each)
     ]
 
 
 def list_values(parameter: str) -> list[tuple[str, str]]:
-    """The values a parameter takes when a notebook runs for each, with their names: England, then the rows of its table.
+    """The values a parameter takes when a notebook runs for each, with their names: the codes of all areas, England first.
 
     Raises RunError for a parameter without such a table.
     """
     if parameter != "area":
         raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
-    with (data_folder() / "areas.csv").open(encoding="utf-8", newline="") as handle:
-        rows = sorted((row["year"], row["area_type"], row["area_code"], row["area_name"]) for row in csv.DictReader(handle))
-    latest = {code: (kind, name) for _, kind, code, name in rows}
-    ordered = sorted(latest.items(), key=lambda item: (item[1][0] != "region", item[1][1]))
-    return [("England", "England"), *((code, name) for code, (_, name) in ordered)]
+    with (data_folder() / "places.csv").open(encoding="utf-8", newline="") as handle:
+        return [(row["area"], row["name"]) for row in csv.DictReader(handle)]
 
 
-def select(known: dict[str, Run], names: list[str], settings: list[str]) -> list[Run]:
+def select(known: dict[str, Run], names: list[str], settings: list[str], each: str = "") -> list[Run]:
     """The runs of these names (all where none is given), spread out, with settings such as `as_of=2020-05-01` applied.
 
-    A name such as `areas/qe1` picks one of a run for each. Raises RunError for a name that does not exist, with
+    A name such as `areas/qe1` picks one of a run for each. With `each`, the runs named are spread by this parameter;
+    where none is named, those of which the list of runs says so. Raises RunError for a name that does not exist, with
     the nearest known one, and ParameterError for a setting that the notebook refuses.
     """
     chosen = []
-    for name in names or known:
+    for name in names or [name for name, run in known.items() if not each or run.each == each]:
         base, _, part = name.partition("/")
         if base not in known:
             near = difflib.get_close_matches(name, known, 1)
             raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}")
-        runs = spread(known[base])
+        runs = spread(known[base], each if not part else "")
         if part and name not in (run.name for run in runs):
-            raise RunError(f"unknown run {name!r}; known: {', '.join(run.name for run in runs)}")
-        chosen += [run for run in runs if not part or run.name == name]
+            near = difflib.get_close_matches(name, [run.name for run in runs], 3)
+            raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(run.name for run in runs)}")
+        chosen += [replace(run, asked=_ask(base, run, each)) for run in runs if not part or run.name == name]
+    if not chosen:
+        raise RunError(f"no run is made for each {each}; name one, such as: iapt report RUN --each {each}")
     return [_apply(run, settings) for run in chosen] if settings else chosen
+
+
+def _ask(base: str, run: Run, each: str) -> tuple[str, ...]:
+    """The arguments that select one run: its name, or that of its notebook's run with the value it is spread by."""
+    return (base, "--set", f"{each}={run.parameters[each]}") if run.name.startswith(f"{base}-by-") else (run.name,)
 
 
 def _apply(run: Run, settings: Iterable[str]) -> Run:
@@ -154,4 +185,6 @@ def _apply(run: Run, settings: Iterable[str]) -> Run:
         if not equals:
             raise RunError(f"--set takes name=value; found {setting!r}")
         given[name] = parameters.parse(text, parameters.find(name, defined))
-    return replace(run, name="-".join([run.name, *(f"{name}-{value}" for name, value in given.items())]), parameters=run.parameters | given)
+    suffix = re.sub(r"[^\w.-]+", "-", "-".join(f"{name}-{value}" for name, value in given.items()))
+    asked = [argument for setting in settings for argument in ("--set", setting)]
+    return replace(run, name=f"{run.name}-{suffix}", parameters=run.parameters | given, asked=(*run.asked, *asked))

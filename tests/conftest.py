@@ -1,0 +1,170 @@
+"""What several test modules share: vintages, a damaged copy of the data, charts drawn once."""
+
+import ast
+import base64
+import csv
+import importlib
+import inspect
+import json
+import os
+import pkgutil
+import shutil
+from functools import cache, partial
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+
+import iapt
+from iapt import access, charts, data, runs
+from iapt.places import NOTEBOOKS, ROOT
+
+VINTAGES = ("2015-03-31", "2016-06-30", "2018-06-30", "2020-05-01", "2021-12-31", "2023-06-30", "latest")
+
+
+class Tables:
+    """A copy of the data folder that a test may damage; rows are lists of dicts, as the csv module reads them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
+            return list(csv.DictReader(handle))
+
+    def write(self, name: str, rows: list[dict[str, str]]) -> None:
+        columns = self.columns(name)
+        with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as handle:
+            writer = csv.DictWriter(handle, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        forget_tables()
+
+    def columns(self, name: str) -> list[str]:
+        package = json.loads((self.folder / "datapackage.json").read_text(encoding="utf-8"))
+        return next([field["name"] for field in part["schema"]["fields"]] for part in package["resources"] if part["name"] == name)
+
+    def append(self, name: str, **row: str) -> int:
+        """Add a row (columns not named stay empty); the number it has in the file."""
+        rows = self.read(name)
+        self.write(name, [*rows, {column: row.get(column, "") for column in self.columns(name)}])
+        return len(rows) + 2
+
+    def drop(self, name: str, **match: str) -> int:
+        """Remove the rows that have all these values; how many there were."""
+        rows = self.read(name)
+        kept = [row for row in rows if any(row[column] != value for column, value in match.items())]
+        self.write(name, kept)
+        return len(rows) - len(kept)
+
+    def change(self, name: str, new: dict[str, str], **match: str) -> int:
+        """Change the first row that has all these values; its number in the file."""
+        rows = self.read(name)
+        position = next(i for i, row in enumerate(rows) if all(row[column] == value for column, value in match.items()))
+        rows[position] |= new
+        self.write(name, rows)
+        return position + 2
+
+
+def forget_tables() -> None:
+    """Have iapt.data read its folder anew; it reads a folder once in the life of a process."""
+    for function in vars(data).values():
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+
+
+@pytest.fixture
+def tables(tmp_path, monkeypatch) -> Tables:
+    """The tables in a folder of their own, which is the data folder for as long as the test runs."""
+    folder = tmp_path / "data"
+    shutil.copytree(ROOT / "data", folder)
+    monkeypatch.setenv("IAPT_DATA", str(folder))
+    return Tables(folder)
+
+
+def find_plots() -> dict[str, object]:
+    """Every plot_ function of the package that needs nothing but the vintage, by the name module.function."""
+    plots = {}
+    for name in sorted(part.name for part in pkgutil.iter_modules(iapt.__path__)):
+        module = importlib.import_module(f"iapt.{name}")
+        for attribute, function in vars(module).items():
+            if attribute.startswith("plot_") and inspect.isfunction(function) and function.__module__ == module.__name__:
+                parameters = inspect.signature(function).parameters.values()
+                if [p.name for p in parameters if p.default is p.empty] == ["as_of"]:
+                    plots[f"{name}.{attribute}"] = function
+    return plots
+
+
+FOUND = find_plots()
+PLOTS = {name: function for name, function in FOUND.items() if name.startswith(("access.", "finishing.", "recovery."))}
+"""The charts of the page: lines over time in one frame, at any vintage."""
+OTHERS = {name: function for name, function in FOUND.items() if name not in PLOTS}
+"""Other charts, tested for what holds of every chart, at the newest vintage."""
+TOTAL = "access.plot_rolling_year of finished courses"
+FOUND[TOTAL] = PLOTS[TOTAL] = partial(access.plot_rolling_year, measure="finished_course")
+PAIRS = [(name, day) for name in PLOTS for day in VINTAGES if name != TOTAL or day >= "2020-05-01"]
+"""Charts and vintages; before 2020 no twelve months of finished courses in a row were published."""
+
+
+@cache
+def draw(name: str, as_of: str) -> charts.Chart:
+    """A chart of the committed data, drawn once in the life of the tests."""
+    return FOUND[name](as_of)
+
+
+@cache
+def read_notebooks() -> dict[str, dict]:
+    """The committed notebooks by name."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+
+
+def tags_of(cell: dict) -> set[str]:
+    return set(cell["metadata"].get("tags", []))
+
+
+def evaluate(notebook: dict, **values: object) -> list[object]:
+    """The value of the last line of every code cell of a notebook (None where it has none), run in this process."""
+    names: dict[str, object] = {}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        tree = ast.parse("".join(cell["source"]))
+        last = ast.Expression(tree.body.pop().value) if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "notebook", "exec"), names)
+        names |= values if "parameters" in tags_of(cell) else {}
+        shown.append(eval(compile(last, "notebook", "eval"), names) if last else None)
+    return shown
+
+
+def bundle_of(value: object) -> dict:
+    """What Jupyter keeps of a value that is shown: its texts and pictures by type."""
+    if hasattr(value, "_repr_mimebundle_"):
+        bundle = value._repr_mimebundle_()
+        bundle = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
+    else:
+        bundle = {"text/markdown": value.data, "text/plain": repr(value)}
+    png = bundle.get("image/png")
+    return bundle | ({"image/png": base64.b64encode(png).decode()} if isinstance(png, bytes) else {})
+
+
+def execute(name: str, as_of: str = "latest") -> dict:
+    """A committed notebook of a vintage with outputs made now, in this process, once in the life of the tests."""
+    return _execute(name, as_of)
+
+
+@cache
+def _execute(name: str, as_of: str) -> dict:
+    notebook = json.loads(json.dumps(read_notebooks()[name]))
+    values = iter(evaluate(notebook, as_of=as_of))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            value = next(values)
+            cell["outputs"] = [] if value is None else [{"output_type": "execute_result", "metadata": {}, "execution_count": 1, "data": bundle_of(value)}]
+    return notebook
+
+
+def run_of(name: str, as_of: str = "latest") -> runs.Run:
+    """A run of a committed notebook that is listed under its own name."""
+    return next(run for run in runs.load().values() if run.notebook.stem == name and run.parameters.get("as_of", "latest") == as_of)

@@ -1,0 +1,90 @@
+"""The screen of `iapt check` shows what is there, what is missing, and what does not agree."""
+
+import re
+
+import pytest
+from publishing import change, copy_data
+
+from iapt import cli, data, overview, reports
+
+
+@pytest.fixture
+def held(tmp_path, monkeypatch):
+    return copy_data(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def check(capsys):
+    def run() -> str:
+        data.forget()
+        assert cli.main(["check"]) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def remove(folder, start: str) -> None:
+    lines = (folder / "england.csv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / "england.csv").write_text("".join(line for line in lines if not line.startswith(start)), encoding="utf-8")
+
+
+def append(folder, row: str) -> None:
+    with (folder / "england.csv").open("a", encoding="utf-8") as handle:
+        handle.write(row + "\n")
+
+
+def test_it_fits_on_one_screen_and_names_every_measure_with_its_first_and_last_figure(held, check):
+    screen = check()
+    assert len(screen.splitlines()) <= 50
+    assert all(label in screen for label in data.load()["measures"]["label"])
+    assert re.search(r"Started treatment +2008-09 to 2021-22 +2008-09 Q3 to 2014-15 Q3 +2013-04 to 2025-09", screen)
+    assert "newest month: September 2025" in screen.splitlines()[0]
+
+
+def test_the_newest_month_follows_the_data(held, check, tmp_path):
+    (tmp_path / "x.csv").write_bytes(change(month="2025-10"))
+    assert cli.main(["add", str(tmp_path / "x.csv")]) == 0
+    screen = check()
+    assert "newest month: October 2025" in screen
+    assert "not in the data: 2025-11, 2025-12" in screen
+
+
+def test_a_gap_is_shown_from_first_to_last_missing_period(held):
+    assert not [gap for gap in overview.find_gaps(data.known()) if "2023" in gap]
+    remove(held, "month,2023-05,waiting_for_treatment")
+    remove(held, "month,2023-06,waiting_for_treatment")
+    data.forget()
+    assert "Waiting for a first treatment: 2023-05 to 2023-06, 2 months" in overview.find_gaps(data.known())
+
+
+@pytest.mark.parametrize(
+    ("value", "rounded_to", "conflicts"),
+    [("88146", "", 0), ("88200", "", 1), ("88000", "1000", 0), ("87000", "1000", 1)],
+)
+def test_a_conflict_is_one_beyond_rounding_and_shown_with_its_size(held, value, rounded_to, conflicts):
+    append(held, f"month,2025-08,started_treatment,{value},{rounded_to},nuffield-trust-2024,")
+    data.forget()
+    found = [line for line in overview.find_conflicts(data.known()) if "2025-08" in line]
+    assert len(found) == conflicts
+    if value == "88200":
+        assert found == [
+            "Started treatment 2025-08, 0.061 %: 88,146 (nhs-monthly-activity) against 88,200 (nuffield-trust-2024)"
+        ]
+
+
+def test_the_conflicts_of_the_committed_data_are_the_known_ones():
+    assert len(overview.find_conflicts(data.known())) == 5
+
+
+@pytest.mark.parametrize("state", ["older than the data", "missing", "up to date"])
+def test_reports_out_of_date_are_named(held, check, monkeypatch, state):
+    monkeypatch.setattr(reports, "state_of", lambda run, folder: state if run.name == "access" else "up to date")
+    assert ("access: " + state in check()) == (state != "up to date")
+
+
+def test_a_problem_is_told_and_ends_in_failure(held, capsys):
+    append(held, "month,2025-08,started_treatment,many,,nhs-monthly-activity,")
+    data.forget()
+    assert cli.main(["check"]) == 1
+    captured = capsys.readouterr()
+    assert "england.csv, row" in captured.err and "'many' is not a number" in captured.err and not captured.out

@@ -1,0 +1,362 @@
+"""Many runs: whole or not at all, whatever is killed, full, locked or broken."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import tiny
+
+from iapt import parameters, reports, runner, runs
+
+LIGHT = ("1 + 1",)
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    """Starts runners in processes of their own, forked from one in which the imports are done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tiny_runner"])
+    return context
+
+
+def start(zygote, chosen: list[runs.Run], out: Path, **options) -> multiprocessing.Process:
+    import tiny_runner
+
+    process = zygote.Process(target=tiny_runner.make_reports, args=(chosen, out, options))
+    process.start()
+    return process
+
+
+def read_results(out: Path) -> list[dict]:
+    return json.loads(out.with_suffix(".json").read_text())
+
+
+def find_leftovers(out: Path) -> list[str]:
+    return [path.name for path in out.glob(".*")] + [f"process {process.pid}" for process in find_family(out)]
+
+
+def find_family(out: Path) -> list[psutil.Process]:
+    """Processes that work in a folder of reports: runs, kernels and what these started, by their temporary folder or an open file."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and (str(out) in " ".join(process.environ().values()) or any(str(out) in target for target in list_handles(process))):
+                found.append(process)
+        except (psutil.Error, OSError):
+            pass
+    return found
+
+
+def list_handles(process: psutil.Process) -> list[str]:
+    folder = Path(f"/proc/{process.pid}/fd")
+    handles = []
+    for handle in folder.iterdir() if folder.exists() else []:
+        try:
+            handles.append(os.readlink(handle))
+        except OSError:
+            pass
+    return handles
+
+
+# ---------------------------------------------------------------- killed, stopped
+
+
+@pytest.fixture
+def two(tmp_path) -> list[runs.Run]:
+    return [tiny.make_run(tmp_path, "one", "import time\ntime.sleep(0.1)", "1"), tiny.make_run(tmp_path, "two", "2", number=2)]
+
+
+@pytest.mark.parametrize("victim", ["parent", "child"])
+def test_kill_at_random_moments_leaves_reports_whole(zygote, tmp_path, two, victim):
+    """15 times each: what is in place is the old report or the new one, byte for byte."""
+    out = tmp_path / "out"
+    start(zygote, two, out).join()
+    assert {result["state"] for result in read_results(out)} == {"made"}
+    old = tiny.digest(out)
+    moments, killed = random.Random(4), 0
+    for trial in range(15):
+        process = start(zygote, two if victim == "parent" else two[:1], out, force=True)
+        if victim == "child":
+            (child,) = tiny.wait_until(psutil.Process(process.pid).children)
+            time.sleep(moments.uniform(0, 0.7))
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+            process.join(30)
+            (result,) = read_results(out)
+            assert result["state"] == "made" or "killed by signal 9" in result["message"]
+            killed += result["state"] == "failed"
+            (out / "one.failed.ipynb").unlink(missing_ok=True)
+        else:
+            time.sleep(moments.uniform(0, 1.0))
+            os.kill(process.pid, signal.SIGKILL)
+            process.join()
+        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith(".staging")}
+        assert now == old, (victim, trial)
+    assert killed > 3 or victim == "parent"
+    start(zygote, two, out, force=True).join()
+    assert tiny.digest(out) == old
+    tiny.wait_until(lambda: not find_leftovers(out), 5)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("kernel", [False, True], ids=["forked", "kernel"])
+def test_stopping_ends_everything(zygote, tmp_path, number, kernel):
+    """What a cell started in a session of its own ends as well."""
+    out = tmp_path / "out"
+    cell = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)\nsubprocess.Popen(['sleep', '987'])\nprint('started')"
+    run = tiny.make_run(tmp_path, "long", cell, "import time\ntime.sleep(60)")
+    process = start(zygote, [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))], out, kernel=kernel)
+    sleeping = tiny.wait_until(lambda: len(found := [p for p in find_family(out) if p.name() == "sleep"]) == 2 and found, 40)
+    os.kill(process.pid, number)
+    process.join(10)
+    assert process.exitcode == 130
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in sleeping)
+    assert find_leftovers(out) == []
+    assert list(out.iterdir()) == []
+
+
+def test_killed_runner_leaves_no_process(zygote, tmp_path):
+    out = tmp_path / "out"
+    run = tiny.make_run(tmp_path, "long", "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)", "import time\ntime.sleep(60)")
+    process = start(zygote, [run], out)
+    tiny.wait_until(lambda: [p for p in find_family(out) if p.name() == "sleep"], 20)
+    os.kill(process.pid, signal.SIGKILL)
+    tiny.wait_until(lambda: not find_family(out), 5)
+
+
+# ---------------------------------------------------------------- two at once
+
+
+def test_second_runner_says_whom_it_waits_for(zygote, tmp_path):
+    out = tmp_path / "out"
+    run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(1.5)")
+    first = start(zygote, [run], out)
+    tiny.wait_until(lambda: list(out.glob(".staging-*")))
+    second = start(zygote, [run], out)
+    second.join(30)
+    first.join(30)
+    said = out.with_suffix(".err").read_text()
+    assert f"(process {first.pid})" in said and "waiting" in said
+    assert [result["state"] for result in read_results(out)] == ["unchanged"]
+
+
+def test_lock_of_a_killed_runner_is_free(zygote, tmp_path):
+    """At once, even while a process that the killed one started is still there."""
+    out = tmp_path / "out"
+    run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(60)")
+    process = start(zygote, [run], out)
+    tiny.wait_until(lambda: psutil.Process(process.pid).children())
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    began = time.monotonic()
+    with runner.own(out):
+        assert time.monotonic() - began < 1
+        assert list(out.glob(".staging-*")) == []
+
+
+# ---------------------------------------------------------------- disk and folders
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MB, where one can be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting a small disk needs root; the stand-in is tested")
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+BIG = 'import base64, os\nfrom IPython.display import display\ndisplay({"application/json": base64.b64encode(os.urandom(2_000_000)).decode()}, raw=True)'
+
+
+def test_full_disk_keeps_the_last_report(small_disk, tmp_path):
+    run = tiny.make_run(tmp_path, "one", "1")
+    assert [result.state for result in runner.make_all([run], small_disk)] == ["made"]
+    old = tiny.digest(small_disk)
+    tiny.write_notebook(run.notebook, BIG)
+    (result,) = runner.make_all([run], small_disk)
+    assert result.state == "failed" and "disk is full" in result.message and "nothing was replaced" in result.message
+    assert {name: value for name, value in tiny.digest(small_disk).items() if "failed" not in name} == old
+    assert list(small_disk.glob(".*")) == []
+    assert "older than the code" == reports.state_of(run, small_disk / "one")
+
+
+def test_full_disk_stand_in(tmp_path, monkeypatch):
+    """Files may not grow beyond 100 kB, as with a quota."""
+    import resource
+
+    run = tiny.make_run(tmp_path, "one", BIG)
+    make = reports.make
+
+    def make_with_limit(*arguments):
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        return make(*arguments)
+
+    monkeypatch.setattr(reports, "make", make_with_limit)
+    (result,) = runner.make_all([run], tmp_path / "out")
+    assert result.state == "failed" and "disk is full" in result.message
+    assert not (tmp_path / "out" / "one").exists()
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    run = tiny.make_run(tmp_path, "one", "1")
+    with pytest.raises(runs.RunError, match="file, not a folder"):
+        list(runner.make_all([run], run.notebook))
+    with pytest.raises(runs.RunError, match="choose another folder with --out"):
+        list(runner.make_all([run], run.notebook / "out"))
+
+
+def test_read_only_folder(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    run = tiny.make_run(tmp_path, "one", "1")
+    if os.geteuid() == 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", out], capture_output=True).returncode:
+            pytest.skip("root writes everywhere, and nothing can be mounted")
+    else:
+        out.chmod(0o555)
+    try:
+        with pytest.raises(runs.RunError, match="cannot be written; choose another folder with --out"):
+            list(runner.make_all([run], out))
+    finally:
+        if os.geteuid() == 0:
+            subprocess.run(["umount", "--lazy", out], check=True)
+
+
+@pytest.mark.parametrize("swaps", [True, False], ids=["swap", "no swap"])
+def test_put_in_place(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(runner, "_exchange", lambda one, other: False)
+    for text in ("first", "second"):
+        staging = runner.make_staging(tmp_path)
+        (staging / "report" / "run.json").write_text(text)
+        (staging / "report" / f"{text}.txt").write_text(text)
+        runner.put_in_place(staging, tmp_path / "areas" / "x")
+        assert tiny.digest(tmp_path).keys() == {"areas/x/run.json", f"areas/x/{text}.txt"}
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_report_moved_aside_comes_back(tmp_path, monkeypatch):
+    """Where folders cannot be swapped, a runner may be killed between two moves."""
+    monkeypatch.setattr(runner, "_exchange", lambda one, other: False)
+    final = tmp_path / "areas" / "x"
+    final.mkdir(parents=True)
+    (final / "run.json").write_text("old")
+    staging = runner.make_staging(tmp_path)
+    rename = os.rename
+
+    def rename_once(source, target):
+        if Path(source) == staging / "report":
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", rename_once)
+    with pytest.raises(KeyboardInterrupt):
+        runner.put_in_place(staging, final)
+    monkeypatch.setattr(os, "rename", rename)
+    assert not final.exists()
+    with runner.own(tmp_path):
+        assert (final / "run.json").read_text() == "old"
+
+
+# ---------------------------------------------------------------- what is made and what is left
+
+
+def test_only_what_changed(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    chosen = [tiny.make_run(tmp_path, name, "1") for name in ("a", "b", "c", "d", "e")]
+    assert {result.state for result in runner.make_all(chosen, out)} == {"made"}
+    tiny.write_notebook(chosen[1].notebook, "2")
+    tiny.write_notebook(chosen[2].notebook, "1", heading="# Another question?")
+    (out / "d" / "index.html").write_text("edited")
+    (out / "e" / "notebook.ipynb").unlink()
+    results = {result.run.name: (result.state, result.message) for result in runner.make_all(chosen, out)}
+    assert results == {
+        "a": ("unchanged", "nothing that it depends on has changed"),
+        "b": ("made", "it was older than the code"),
+        "c": ("rendered", "only prose or page style changed"),
+        "d": ("made", "it was damaged"),
+        "e": ("made", "it was damaged"),
+    }
+    assert "Another question?" in (out / "c" / "index.html").read_text()
+    assert {result.state for result in runner.make_all(chosen, out)} == {"unchanged"}
+    assert [result.state for result in runner.make_all(chosen[:1], out, force=True)] == ["made"]
+
+
+def test_prose_needs_no_kernel(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    run = tiny.make_run(tmp_path, "a", tiny.CHART, tiny.TABLE, "## Then", "3")
+    list(runner.make_all([run], out))
+    tiny.write_notebook(run.notebook, tiny.CHART, "## Moved", tiny.TABLE, "3", heading="# New?")
+    monkeypatch.setattr(runner, "Child", None)
+    assert [result.state for result in runner.make_all([run], out)] == ["rendered"]
+    rendered = tiny.digest(out)
+    monkeypatch.undo()
+    assert [result.state for result in runner.make_all([run], out, force=True)] == ["made"]
+    assert tiny.digest(out) == rendered
+
+
+def test_others_go_on_and_the_last_report_stays(tmp_path):
+    out = tmp_path / "out"
+    good, bad = tiny.make_run(tmp_path, "good", "1"), tiny.make_run(tmp_path, "bad", "1")
+    list(runner.make_all([good, bad], out))
+    old = tiny.digest(out / "bad")
+    for run in (good, bad):
+        tiny.write_notebook(run.notebook, "2 / (as_of != 'latest')" if run is bad else "3")
+    results = {result.run.name: result for result in runner.make_all([bad, good], out, workers=1)}
+    assert results["good"].state == "made" and results["bad"].state == "failed"
+    assert tiny.digest(out / "bad") == old
+    assert reports.state_of(bad, out / "bad") == "older than the code"
+    assert (out / "bad.failed.ipynb").exists()
+    tiny.write_notebook(bad.notebook, "4")
+    assert [result.state for result in runner.make_all([bad], out)] == ["made"]
+    assert not (out / "bad.failed.ipynb").exists()
+
+
+def test_wrong_parameter_before_anything_runs(tmp_path):
+    out = tmp_path / "out"
+    chosen = [tiny.make_run(tmp_path, "good", "1"), tiny.make_run(tmp_path, "bad", "1", nunber=2)]
+    with pytest.raises(parameters.ParameterError, match="bad: unknown parameter 'nunber'; did you mean number"):
+        list(runner.make_all(chosen, out))
+    assert list(out.iterdir()) == []
+
+
+def test_kernel_that_does_not_start_is_tried_twice(tmp_path, monkeypatch):
+    tries = tmp_path / "tries"
+    tries.write_text("")
+    make = reports.make
+
+    def make_late(*arguments):
+        tries.write_text(tries.read_text() + "x")
+        if len(tries.read_text()) < 2 or "never" in str(arguments[0].name):
+            raise reports.KernelNotStarted("the kernel did not start: port taken")
+        return make(*arguments)
+
+    monkeypatch.setattr(reports, "make", make_late)
+    (result,) = runner.make_all([tiny.make_run(tmp_path, "late", "1")], tmp_path / "out")
+    assert result.state == "made" and tries.read_text() == "xx"
+    tries.write_text("")
+    (result,) = runner.make_all([tiny.make_run(tmp_path, "never", "1")], tmp_path / "out")
+    assert result.state == "failed" and "did not start" in result.message and tries.read_text() == "xx"
+    assert list((tmp_path / "out").glob(".*")) == []
+
+
+def test_closing_early_ends_the_rest(tmp_path):
+    out = tmp_path / "out"
+    chosen = [tiny.make_run(tmp_path, "quick", "1"), tiny.make_run(tmp_path, "slow", "import time; time.sleep(60)")]
+    results = runner.make_all(chosen, out)
+    assert next(results).run.name == "quick"
+    results.close()
+    assert find_leftovers(out) == []
+    assert [path.name for path in out.iterdir()] == ["quick"]

@@ -1,0 +1,97 @@
+"""The pages around the reports, and that what the repository shows is what its code computes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from iapt import access, booklet, data, reports, runs, site, words
+from iapt.places import REPORTS, ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_gives_the_answer_that_the_code_computes():
+    assert site.headline() in README
+    assert f"Figures to {words.vintage('latest').partition(', to ')[2]}" in README
+
+
+def test_the_readme_shows_the_current_figure():
+    shown = re.search(r"!\[[^]]+\]\(([^)]+\.svg)\)", README).group(1)
+    assert (ROOT / shown).read_bytes() == access.plot_years("latest").render("svg")
+
+
+def test_every_notebook_stands_in_the_readme_and_in_the_runs():
+    named = set(re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", README))
+    there = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert named == there == {run.notebook.stem for run in runs.load().values()}
+
+
+def test_links_of_the_documents_lead_somewhere():
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "reports/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert ((ROOT / document).parent / link).exists(), f"{document} links to {link}"
+
+
+def test_the_committed_figures_are_of_runs_that_exist():
+    known = runs.load()
+    for folder in REPORTS.glob("*/figures"):
+        assert folder.parent.name in known, f"{folder.parent.name} is no run any more; delete its figures"
+
+
+def test_make_offers_what_the_readme_names():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"(?:`|^)make (\w+)", README + (ROOT / "CONTRIBUTING.md").read_text(), re.M)) <= targets
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    known = runs.load()
+    chosen = [known["access"], known["claims-2020"]]
+    assert {result.state for result in reports.make_all(chosen, out)} == {"made"}
+    site.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
+    return out
+
+
+def test_the_front_page_leads_with_the_answer_and_marks_what_is_old(made):
+    front = (made / "index.html").read_text(encoding="utf-8")
+    outturn = words.count(access.outcomes("latest").at["access-2024", "outturn"])
+    assert front.index(outturn) < front.index('class="cards"')
+    access_card, claims_card = front.split("<h3>")[1:3]
+    assert "older than the data" not in access_card and "older than the data" in claims_card
+
+
+def test_the_method_page_holds_every_source_measure_and_break(made):
+    method = (made / "method" / "index.html").read_text(encoding="utf-8")
+    tables = data.load()
+    for text in [*tables["sources"]["url"], *tables["measures"]["label"], *tables["breaks"]["label"]]:
+        assert text.replace("&", "&amp;") in method, text
+
+
+def test_the_gallery_has_the_answers_and_figures_that_exist(made):
+    gallery = (made / "README.md").read_text(encoding="utf-8")
+    assert site.headline() in gallery
+    for link in re.findall(r"\]\(([^)]+\.svg)\)", gallery):
+        assert (made / link).exists()
+
+
+def test_the_document_to_print_has_each_notebook_once_and_the_sources_at_its_end(made):
+    page = booklet.fill_booklet(made)
+    assert re.findall(r'<article id="([^"]+)"', page) == ["access", "claims-2020", "sources"]
+    assert not re.search(r'src="(?!data:)', page)
+
+
+def test_printing_without_a_browser_says_what_to_install(made, monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(booklet.BrowserError, match="chromium"):
+        booklet.write_booklet(made)
+
+
+def test_versions_agree():
+    import iapt
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == iapt.__version__ and f"## {iapt.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,201 @@
+"""Whatever happens while tables are written, they are as before or as after."""
+
+import errno
+import os
+import random
+import signal
+import time
+
+import pytest
+from publishing import change, copy_data, digest
+
+from iapt import additions, cli, writing
+from iapt.publications import read
+
+OLD = {"england.csv": "old figures\n", "sources.csv": "old sources\n", "other.csv": "untouched\n"}
+NEW = {"england.csv": "new figures\n" * 2000, "sources.csv": "new sources\n"}
+STEPS = ("open", "fsync", "replace", "close", "unlink")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    fill(tmp_path)
+    return tmp_path
+
+
+def fill(folder) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    for name, text in OLD.items():
+        (folder / name).write_text(text)
+
+
+def state(folder) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def write(folder) -> None:
+    with writing.locked(folder):
+        writing.replace(folder, NEW)
+
+
+def fail_at(monkeypatch, count: int, failure) -> None:
+    """Have the system call with this number, of those that writing makes, fail."""
+    calls = iter(range(count + 1))
+
+    def guard(real):
+        def call(*arguments, **options):
+            if next(calls, None) == count:
+                failure()
+            return real(*arguments, **options)
+
+        return call
+
+    for step in STEPS:
+        monkeypatch.setattr(writing.os, step, guard(getattr(os, step)))
+
+
+def in_child(task) -> int:
+    """Run a task in a child process; its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            task()
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def test_all_tables_change_and_nothing_is_left_over(folder):
+    write(folder)
+    assert state(folder) == OLD | NEW
+
+
+@pytest.mark.parametrize("count", range(24))
+def test_a_process_that_dies_at_any_step_leaves_before_or_after(folder, monkeypatch, count):
+    def die_at_step() -> None:
+        fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        write(folder)
+
+    in_child(die_at_step)
+    raw = state(folder)
+    assert all(raw[name] in (OLD[name], NEW.get(name)) for name in OLD), "a half-written table"
+    writing.recover(folder)
+    assert state(folder) in (OLD, OLD | NEW)
+    write(folder)
+    assert state(folder) == OLD | NEW
+
+
+def test_the_steps_at_which_it_dies_cover_the_whole_of_writing(folder, monkeypatch):
+    died = [
+        bool(
+            in_child(
+                lambda count=count: (
+                    fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+                    fill(folder),
+                    write(folder),
+                )
+            )
+        )
+        for count in range(24)
+    ]
+    assert died[0] and died[15] and not died[23]
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=["full disk", "Ctrl-C"]
+)
+@pytest.mark.parametrize("count", range(2, 16))
+def test_a_full_disk_or_an_interruption_leaves_before_or_after(folder, monkeypatch, count, failure):
+    def fail() -> None:
+        raise failure
+
+    with monkeypatch.context() as patch:
+        fail_at(patch, count, fail)
+        with pytest.raises(type(failure)):
+            write(folder)
+    writing.recover(folder)
+    assert state(folder) in (OLD, OLD | NEW)
+
+
+def test_who_comes_second_is_told_so_and_who_comes_after_a_death_is_not(folder):
+    ready, go = os.pipe()
+
+    def hold() -> None:
+        with writing.locked(folder):
+            os.write(go, b"x")
+            time.sleep(60)
+
+    child = os.fork()
+    if child == 0:
+        hold()
+    os.read(ready, 1)
+    with pytest.raises(writing.Busy, match="another iapt is changing .*try again"), writing.locked(folder):
+        pass
+    writing.recover(folder)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    write(folder)
+    assert state(folder) == OLD | NEW
+
+
+def test_what_a_writer_at_work_has_staged_is_left_alone(folder):
+    (folder / ".adding.england.csv").write_text("half of it")
+    with writing.locked(folder):
+        writing_side = folder / ".adding.sources.csv"
+        writing_side.write_text("half")
+        writing.recover(folder)
+        assert writing_side.exists()
+    writing.recover(folder)
+    assert state(folder) == OLD
+
+
+@pytest.fixture
+def planned(tmp_path, monkeypatch):
+    copy = copy_data(tmp_path, monkeypatch)
+    (tmp_path / "x.csv").write_bytes(change(month="2025-10"))
+    return copy, additions.plan([read(tmp_path / "x.csv")])
+
+
+def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
+    copy, additions_planned = planned
+
+    def work() -> None:
+        with writing.locked(copy):
+            additions.write(additions_planned, {})
+
+    files = {path: path.read_bytes() for path in copy.iterdir()}
+    before, began = digest(copy), time.perf_counter()
+    in_child(work)
+    seconds, after = time.perf_counter() - began, digest(copy)
+    assert after != before
+    chance, outcomes = random.Random(1), []
+    for _ in range(50):
+        for path, content in files.items():
+            path.write_bytes(content)
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            finally:
+                os._exit(0)
+        time.sleep(chance.uniform(0, 1.1 * seconds))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        writing.recover(copy)
+        outcomes.append(digest(copy))
+        assert outcomes[-1] in (before, after)
+    assert before in outcomes
+
+
+def test_a_full_disk_is_told_and_the_data_stay(planned, monkeypatch, capsys, tmp_path):
+    copy, _ = planned
+    before = digest(copy)
+
+    def fail(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing.os, "fsync", fail)
+    assert cli.main(["add", str(tmp_path / "x.csv")]) == 2
+    assert "No space left on device; they are as they were" in capsys.readouterr().err
+    assert digest(copy) == before

@@ -1,0 +1,77 @@
+"""Notebooks of a few cells, and runs of them, for the tests of the runner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from iapt import runs
+
+PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
+CHART = """
+import pandas as pd
+from iapt import charts, words
+canvas = charts.open_canvas("line", f"Line {number}", "unit", ["note"], "source", as_of)
+canvas.axes.plot([1, 2, 3], [number, 2, 1])
+charts.close_canvas(canvas, pd.DataFrame({"x": [1, 2, 3]}), "a line")
+"""
+TABLE = 'words.Table("table", "A table", pd.DataFrame({"a": ["1", "2"]}))'
+
+
+def write_notebook(path: Path, *cells: str, heading: str = "# What is it?") -> Path:
+    """A notebook with a heading and a parameters cell before these cells; a cell that begins with `#` and a space is prose."""
+    written = [{"cell_type": "markdown", "source": heading}, {"cell_type": "code", "source": PARAMETERS, "tags": ["parameters"]}]
+    written += [{"cell_type": "markdown" if cell.startswith("## ") else "code", "source": cell} for cell in cells]
+    notebook = {"cells": [], "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5}
+    for number, cell in enumerate(written):
+        extra = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
+        tags = {"tags": cell["tags"]} if "tags" in cell else {}
+        notebook["cells"].append({"id": f"cell-{number:02d}", "cell_type": cell["cell_type"], "metadata": tags, "source": cell["source"].splitlines(keepends=True)} | extra)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(notebook, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return path
+
+
+def make_run(folder: Path, name: str, *cells: str, **parameters: object) -> runs.Run:
+    """A run of a new notebook."""
+    return runs.Run(name, write_notebook(folder / f"{name.replace('/', '_')}.ipynb", *cells), name.title(), parameters, asked=(name,))
+
+
+def read_text(report: Path) -> str:
+    """All that the notebook of a report printed or showed as text."""
+    outputs = [output for cell in runs.read_notebook(report / "notebook.ipynb")["cells"] for output in cell.get("outputs", [])]
+    return "".join("".join(output.get("text", "") or output.get("data", {}).get("text/plain", "")) for output in outputs)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Every file below a folder with the digest of its bytes."""
+    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def find_processes(mark: str) -> list[psutil.Process]:
+    """The processes whose command line or environment holds a text, this one left out."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and mark in " ".join([*process.cmdline(), *process.environ().values()]):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> object:
+    """Wait until a condition holds and return what it gave; fail where it does not in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")

@@ -35,6 +35,8 @@ any_newest = pytest.mark.parametrize("plot", [*PLOTS, *OTHERS])
 def read_periods(chart: charts.Chart) -> list[pd.Period]:
     """The periods of the rows of a chart's data; the name of the first column says of which kind they are."""
     name = chart.data.columns[0]
+    if name == "frequency":
+        return [periods.parse(row.period, row.frequency) for row in chart.data.itertuples()]
     frequency = {"year": "year", "quarter": "quarter", "month": "month", "twelve_months_to": "month"}[name]
     return [periods.parse(str(text).replace("/", "-"), frequency) for text in chart.data.iloc[:, 0]]
 
@@ -150,8 +152,10 @@ def test_the_data_of_a_chart_is_all_that_is_drawn_and_nothing_else(plot, as_of):
 
 @over_time
 def test_periods_of_the_data_are_in_order_and_without_holes(plot, as_of):
-    index = pd.PeriodIndex(read_periods(draw(plot, as_of)))
-    assert index.equals(pd.period_range(index[0], index[-1]))
+    listed = read_periods(draw(plot, as_of))
+    for frequency in {period.freqstr for period in listed}:
+        index = pd.PeriodIndex([period for period in listed if period.freqstr == frequency])
+        assert index.equals(pd.period_range(index[0], index[-1]))
 
 
 @newest
@@ -314,10 +318,13 @@ def test_one_colour_means_one_measure(measure):
 # ---------------------------------------------------------------- pictures and files
 
 
-@pytest.mark.parametrize("kind", ["svg", "png"])
 @newest
-def test_the_same_chart_is_the_same_file(plot, kind):
-    assert PLOTS[plot]("2020-05-01").render(kind) == draw(plot, "2020-05-01").render(kind)
+def test_the_same_chart_is_the_same_picture(plot):
+    assert PLOTS[plot]("2020-05-01").render("svg") == draw(plot, "2020-05-01").render("svg")
+
+
+def test_the_same_chart_is_the_same_file_in_pixels():
+    assert draw("access.plot_years", "latest").render("png") == access.plot_years("latest").render("png")
 
 
 def test_pictures_are_what_their_ending_says_and_small():
@@ -341,7 +348,8 @@ def test_a_chart_in_a_notebook_carries_picture_data_and_words():
 
 
 @newest
-def test_the_csv_of_a_chart_keeps_every_digit_of_a_count(plot):
+def test_the_csv_of_a_chart_keeps_every_digit_of_a_count(plot, monkeypatch):
+    monkeypatch.setattr(charts.Chart, "render", lambda self, kind: b"")
     chart = draw(plot, "latest")
     again = pd.read_csv(io.StringIO(chart._repr_mimebundle_()[0][charts.MIME]["csv"]))
     for name, column in chart.data.select_dtypes("number").items():

@@ -1,7 +1,5 @@
 """Many runs: whole or not at all, whatever is killed, full, locked or broken."""
 
-import json
-import multiprocessing
 import os
 import random
 import signal
@@ -15,29 +13,6 @@ import pytest
 import tiny
 
 from iapt import parameters, reports, runner, runs
-
-LIGHT = ("1 + 1",)
-
-
-@pytest.fixture(scope="module")
-def zygote():
-    """Starts runners in processes of their own, forked from one in which the imports are done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tiny_runner"])
-    return context
-
-
-def start(zygote, chosen: list[runs.Run], out: Path, **options) -> multiprocessing.Process:
-    import tiny_runner
-
-    process = zygote.Process(target=tiny_runner.make_reports, args=(chosen, out, options))
-    process.start()
-    return process
-
-
-def read_results(out: Path) -> list[dict]:
-    return json.loads(out.with_suffix(".json").read_text())
-
 
 def find_leftovers(out: Path) -> list[str]:
     return [path.name for path in out.glob(".*")] + [f"process {process.pid}" for process in find_family(out)]
@@ -75,24 +50,24 @@ def two(tmp_path) -> list[runs.Run]:
 
 
 @pytest.mark.parametrize("victim", ["parent", "child"])
-def test_kill_at_random_moments_leaves_reports_whole(zygote, tmp_path, two, victim):
+def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
     """15 times each: what is in place is the old report or the new one, byte for byte."""
     out = tmp_path / "out"
-    start(zygote, two, out).join()
-    assert {result["state"] for result in read_results(out)} == {"made"}
+    tiny.start(two, out).join()
+    assert {result.state for result in tiny.read_results(out)} == {"made"}
     old = tiny.digest(out)
     moments, killed = random.Random(4), 0
     for trial in range(15):
-        process = start(zygote, two if victim == "parent" else two[:1], out, force=True)
+        process = tiny.start(two if victim == "parent" else two[:1], out, force=True)
         if victim == "child":
             (child,) = tiny.wait_until(psutil.Process(process.pid).children)
             time.sleep(moments.uniform(0, 0.7))
             with suppress(psutil.NoSuchProcess):
                 child.kill()
             process.join(30)
-            (result,) = read_results(out)
-            assert result["state"] == "made" or "killed by signal 9" in result["message"]
-            killed += result["state"] == "failed"
+            (result,) = tiny.read_results(out)
+            assert result.state == "made" or "killed by signal 9" in result.message
+            killed += result.state == "failed"
             (out / "one.failed.ipynb").unlink(missing_ok=True)
         else:
             time.sleep(moments.uniform(0, 1.0))
@@ -101,19 +76,19 @@ def test_kill_at_random_moments_leaves_reports_whole(zygote, tmp_path, two, vict
         now = {name: value for name, value in tiny.digest(out).items() if not name.startswith(".staging")}
         assert now == old, (victim, trial)
     assert killed > 3 or victim == "parent"
-    start(zygote, two, out, force=True).join()
+    tiny.start(two, out, force=True).join()
     assert tiny.digest(out) == old
     tiny.wait_until(lambda: not find_leftovers(out), 5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 @pytest.mark.parametrize("kernel", [False, True], ids=["forked", "kernel"])
-def test_stopping_ends_everything(zygote, tmp_path, number, kernel):
+def test_stopping_ends_everything(tmp_path, number, kernel):
     """What a cell started in a session of its own ends as well."""
     out = tmp_path / "out"
     cell = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)\nsubprocess.Popen(['sleep', '987'])\nprint('started')"
     run = tiny.make_run(tmp_path, "long", cell, "import time\ntime.sleep(60)")
-    process = start(zygote, [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))], out, kernel=kernel)
+    process = tiny.start([run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))], out, kernel=kernel)
     sleeping = tiny.wait_until(lambda: len(found := [p for p in find_family(out) if p.name() == "sleep"]) == 2 and found, 40)
     os.kill(process.pid, number)
     process.join(10)
@@ -123,10 +98,10 @@ def test_stopping_ends_everything(zygote, tmp_path, number, kernel):
     assert list(out.iterdir()) == []
 
 
-def test_killed_runner_leaves_no_process(zygote, tmp_path):
+def test_killed_runner_leaves_no_process(tmp_path):
     out = tmp_path / "out"
     run = tiny.make_run(tmp_path, "long", "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)", "import time\ntime.sleep(60)")
-    process = start(zygote, [run], out)
+    process = tiny.start([run], out)
     tiny.wait_until(lambda: [p for p in find_family(out) if p.name() == "sleep"], 20)
     os.kill(process.pid, signal.SIGKILL)
     tiny.wait_until(lambda: not find_family(out), 5)
@@ -135,24 +110,24 @@ def test_killed_runner_leaves_no_process(zygote, tmp_path):
 # ---------------------------------------------------------------- two at once
 
 
-def test_second_runner_says_whom_it_waits_for(zygote, tmp_path):
+def test_second_runner_says_whom_it_waits_for(tmp_path):
     out = tmp_path / "out"
     run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(1.5)")
-    first = start(zygote, [run], out)
+    first = tiny.start([run], out)
     tiny.wait_until(lambda: list(out.glob(".staging-*")))
-    second = start(zygote, [run], out)
+    second = tiny.start([run], out)
     second.join(30)
     first.join(30)
     said = out.with_suffix(".err").read_text()
     assert f"(process {first.pid})" in said and "waiting" in said
-    assert [result["state"] for result in read_results(out)] == ["unchanged"]
+    assert [result.state for result in tiny.read_results(out)] == ["unchanged"]
 
 
-def test_lock_of_a_killed_runner_is_free(zygote, tmp_path):
+def test_lock_of_a_killed_runner_is_free(tmp_path):
     """At once, even while a process that the killed one started is still there."""
     out = tmp_path / "out"
     run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(60)")
-    process = start(zygote, [run], out)
+    process = tiny.start([run], out)
     tiny.wait_until(lambda: psutil.Process(process.pid).children())
     os.kill(process.pid, signal.SIGKILL)
     process.join()

@@ -120,21 +120,20 @@ def test_a_full_disk_or_an_interruption_leaves_before_or_after(folder, monkeypat
 
 def test_who_comes_second_is_told_so_and_who_comes_after_a_death_is_not(folder):
     ready, go = os.pipe()
-
-    def hold() -> None:
+    child = os.fork()
+    if child == 0:
         with writing.locked(folder):
             os.write(go, b"x")
             time.sleep(60)
-
-    child = os.fork()
-    if child == 0:
-        hold()
-    os.read(ready, 1)
-    with pytest.raises(writing.Busy, match="another iapt is changing .*try again"), writing.locked(folder):
-        pass
-    writing.recover(folder)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+        os._exit(0)
+    try:
+        os.read(ready, 1)
+        with pytest.raises(writing.Busy, match="another iapt is changing .*try again"), writing.locked(folder):
+            pass
+        writing.recover(folder)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     write(folder)
     assert state(folder) == OLD | NEW
 

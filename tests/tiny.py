@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
+import pickle
 import time
 from collections.abc import Callable
+from multiprocessing import forkserver
 from pathlib import Path
 
 import psutil
+import pytest
 
-from iapt import runs
+from iapt import runner, runs
 
 PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
 CHART = """
@@ -49,21 +53,35 @@ def read_text(report: Path) -> str:
     return "".join("".join(output.get("text", "") or output.get("data", {}).get("text/plain", "")) for output in outputs)
 
 
+def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessing.Process:
+    """Start a runner in a process of its own, forked from one in which the imports are done, which is not that of the tests."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tiny_runner"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        patch.delenv("PYTEST_CURRENT_TEST", raising=False)
+        forkserver.ensure_running()
+    import tiny_runner
+
+    process = context.Process(target=tiny_runner.make_reports, args=(chosen, out, options))
+    process.start()
+    return process
+
+
+def read_results(out: Path) -> list[runner.Result]:
+    """How the runs of the last runner for a folder ended, in the order in which they did."""
+    return pickle.loads(out.with_suffix(".results").read_bytes())
+
+
+def make(chosen: list[runs.Run], out: Path, **options: object) -> dict[str, runner.Result]:
+    """Make reports in a process of their own; how each ended, by name."""
+    start(chosen, out, **options).join()
+    return {result.run.name: result for result in read_results(out)}
+
+
 def digest(folder: Path) -> dict[str, str]:
     """Every file below a folder with the digest of its bytes."""
     return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*")) if file.is_file()}
-
-
-def find_processes(mark: str) -> list[psutil.Process]:
-    """The processes whose command line or environment holds a text, this one left out."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and mark in " ".join([*process.cmdline(), *process.environ().values()]):
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> object:

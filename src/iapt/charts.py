@@ -5,6 +5,7 @@ alternative text and its caption; shown in a notebook it gives all of them to wh
 """
 
 import io
+import re
 import textwrap
 from dataclasses import dataclass, field
 
@@ -21,15 +22,15 @@ from iapt import data, periods, words
 MIME = "application/vnd.iapt.chart+json"
 COLOURS = {
     "referrals_received": "#56B4E9",
-    "started_treatment": "#0072B2",
-    "finished_course": "#007A5A",
+    "started_treatment": "#005A94",
+    "finished_course": "#1B9E77",
     "recovery_rate": "#8F3B76",
     "reliable_recovery_rate": "#C77CA9",
-    "reliable_improvement_rate": "#B58900",
+    "reliable_improvement_rate": "#4F3A00",
     "target": "#D55E00",
-    "forecast": "#0072B2",
+    "forecast": "#005A94",
     "needed": "#D55E00",
-    "plain": "#666666",
+    "plain": "#4D4D4D",
 }
 BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
 INK, QUIET, GRID = "#1a1a1a", "#5c5c5c", "#dddddd"
@@ -67,19 +68,19 @@ class Chart:
     caption: str
 
     def render(self, kind: str) -> bytes:
-        """The picture as `svg` or `png` (reduced to 128 colours, a third of the size): the same bytes for the same data."""
+        """The picture as `svg` or `png` (reduced to 64 colours, a quarter of the size): the same bytes for the same data."""
         buffer = io.BytesIO()
         with mpl.rc_context(STYLE):
             self.figure.savefig(buffer, format=kind, dpi=144, metadata={"Date": None} if kind == "svg" else None)
         if kind == "svg":
-            return buffer.getvalue()
+            return _shrink(buffer.getvalue().decode()).encode()
         small = io.BytesIO()
-        Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+        Image.open(buffer).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(small, "png", optimize=True)
         return small.getvalue()
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
         card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
-        card["csv"] = self.data.to_csv(index=False, lineterminator="\n", float_format="%.6g")
+        card["csv"] = self.data.to_csv(index=False, lineterminator="\n", float_format="%.9g")
         bundle = {
             "text/plain": f"{self.title}\n\n{self.alt}",
             "image/png": self.render("png"),
@@ -87,6 +88,13 @@ class Chart:
             MIME: card,
         }
         return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
+
+
+def _shrink(svg: str) -> str:
+    """The same SVG in half the size: no line breaks, hundredths of a point, short names for glyphs."""
+    svg = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", svg))
+    svg = re.sub(r' [dxy]="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
+    return svg.replace("DejaVuSans-Bold-", "B").replace("DejaVuSans-", "D") + "\n"
 
 
 @dataclass

@@ -108,6 +108,8 @@ def _find_finished(as_of: str) -> Finding:
 
 def _find_finished_growth(as_of: str) -> Finding:
     later = _independent("finished_course", "quarter", as_of).get(QUARTER("2016-17 Q2"), np.nan)
+    if np.isnan(later):
+        return Finding(None, "neither Q1 2012/13 nor Q2 2016/17 was known")
     stated = float(data.load()["claims_2020"].set_index("id").at["finished-growth", "stated"])
     return Finding(None, f"no figure for Q1 2012/13 is published; with {words.count(later)} in Q2 2016/17 the claim implies about {words.count(round(later / (1 + stated / 100), -3))}")
 
@@ -216,6 +218,8 @@ def check(as_of: str) -> pd.DataFrame:
     claims = data.load()["claims_2020"].set_index("id")
     rows = []
     for name, claim in claims.iterrows():
+        if name not in FINDERS:
+            raise ValueError(f"claims_2020.csv has a claim {name!r} that nothing checks; known: {', '.join(FINDERS)}")
         finding = FINDERS[name](as_of)
         state = judge(claim, finding)
         number = not isinstance(finding.value, str) and state != UNCHECKED

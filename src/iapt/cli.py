@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"iapt: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
     except KeyboardInterrupt:
         print("iapt: stopped; nothing was left half-written", file=sys.stderr)
         return 130

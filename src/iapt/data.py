@@ -9,6 +9,7 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -82,18 +83,21 @@ def _load(where: Path) -> dict[str, pd.DataFrame]:
 def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     try:
         writing.recover(where)
-        package = json.loads((where / "datapackage.json").read_text(encoding="utf-8"))
+        resources = json.loads((where / "datapackage.json").read_text(encoding="utf-8"))["resources"]
+        files = {resource["name"]: (where / resource["path"], resource["schema"]) for resource in resources}
     except (OSError, ValueError) as error:
         return {}, [Problem("datapackage.json", None, None, f"cannot be read from {where}: {error}")]
+    except (KeyError, TypeError) as error:
+        return {}, [Problem("datapackage.json", None, None, f"describes no tables; expected resources, each with name, path and schema ({error})")]
     rows, problems = {}, []
-    for resource in package["resources"]:
-        rows[resource["name"]], found = _read_rows(where / resource["path"], resource["schema"])
+    for name, (path, schema) in files.items():
+        rows[name], found = _read_rows(path, schema)
         problems += found
     if not problems:
-        for resource in package["resources"]:
+        for resource in resources:
             problems += _check_references(resource, rows)
-        problems += _check_figures(rows)
-    return {r["name"]: _type(rows[r["name"]], r["schema"]) for r in package["resources"]} if not problems else {}, problems
+        problems += _check_figures(rows) + _check_periods(rows)
+    return {name: _type(rows[name], schema) for name, (_, schema) in files.items()} if not problems else {}, problems
 
 
 def _read_rows(path: Path, schema: dict) -> tuple[list[dict[str, str]], list[Problem]]:
@@ -129,11 +133,18 @@ def _find_fault(text: str, field: dict) -> str | None:
     if text == "":
         return "is empty; a value is required" if rules.get("required") else None
     if field["type"] in ("number", "integer"):
-        kind = r"-?\d+(\.\d+)?" if field["type"] == "number" else r"-?\d+"
+        kind = r"-?[0-9]+(\.[0-9]+)?" if field["type"] == "number" else r"-?[0-9]+"
         if not re.fullmatch(kind, text):
             return f"{text!r} is not {'a number' if field['type'] == 'number' else 'a whole number'}"
         if "minimum" in rules and float(text) < rules["minimum"]:
             return f"{text} is below {rules['minimum']}"
+    if field["type"] == "date":
+        try:
+            if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+                raise ValueError
+            date.fromisoformat(text)
+        except ValueError:
+            return f"{text!r} is not a date such as 2020-05-01"
     if "enum" in rules and text not in rules["enum"]:
         return f"{text!r} is not one of {', '.join(rules['enum'])}"
     if "pattern" in rules and not re.fullmatch(rules["pattern"], text):
@@ -145,11 +156,12 @@ def _check_references(resource: dict, rows: dict[str, list[dict[str, str]]]) -> 
     problems = []
     for key in resource["schema"].get("foreignKeys", []):
         column, reference = key["fields"], key["reference"]
-        known = {row[reference["fields"]] for row in rows[reference["resource"]]}
+        table = reference["resource"] or resource["name"]
+        known = {row[reference["fields"]] for row in rows[table]}
         for number, row in enumerate(rows[resource["name"]], start=2):
-            if row[column] not in known:
+            if row[column] and row[column] not in known:
                 near = difflib.get_close_matches(row[column], known, 1)
-                hint = f"; did you mean {near[0]}?" if near else f"; add it to {reference['resource']}.csv first"
+                hint = f"; did you mean {near[0]}?" if near else f"; add it to {table}.csv first"
                 problems.append(Problem(resource["path"], number, column, f"unknown {column} {row[column]!r}{hint}"))
     return problems
 
@@ -176,6 +188,22 @@ def _check_figures(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
     for number, row in enumerate(rows["sources"], start=2):
         if not row["published"] and not row["lag_days"]:
             problems.append(Problem("sources.csv", number, "published", "is empty, and so is lag_days; state one of them"))
+    return problems
+
+
+def _check_periods(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
+    """Periods outside the table of figures exist, and claims that state a quantity state a number."""
+    problems = []
+    for table, column, frequency in (("targets", "year", "year"), ("breaks", "period", "month")):
+        for number, row in enumerate(rows[table], start=2):
+            try:
+                if row[column]:
+                    periods.parse(row[column], frequency)
+            except ValueError as error:
+                problems.append(Problem(f"{table}.csv", number, column, str(error)))
+    for number, row in enumerate(rows["claims_2020"], start=2):
+        if row["unit"] not in ("", "quarter") and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", row["stated"]):
+            problems.append(Problem("claims_2020.csv", number, "stated", f"{row['stated']!r} is not a number; the claim is in {row['unit']}"))
     return problems
 
 

@@ -16,10 +16,11 @@ def by_quarter(as_of: str) -> pd.DataFrame:
     return table[table[FINISHED].first_valid_index() :]
 
 
-def three_years(as_of: str) -> tuple[pd.Period, pd.Period]:
-    """The latest quarter with both measures known, and the same quarter three years before."""
-    last = by_quarter(as_of).dropna().index[-1]
-    return last - 12, last
+def compare_years(as_of: str) -> tuple[int, pd.Period, pd.Period]:
+    """Up to three whole years between quarters with both measures known: their number, the first and the last quarter."""
+    known = by_quarter(as_of).dropna().index
+    years = next(years for years in (3, 2, 1, 0) if known[-1] - 4 * years in known)
+    return years, known[-1] - 4 * years, known[-1]
 
 
 def fit_slowdown(as_of: str) -> trends.BrokenTrend | None:
@@ -48,12 +49,16 @@ def shares(as_of: str) -> pd.DataFrame:
 def answer(as_of: str) -> Markdown:
     """The answer in two sentences: growth of finished courses beside starts over three years."""
     table = by_quarter(as_of)
-    first, last = three_years(as_of)
+    years, first, last = compare_years(as_of)
     finished, started = (trends.growth(table[measure], first, last) for measure in (FINISHED, STARTS))
-    opening = f"**{words.count(table[FINISHED][last])} referrals finished a course in {periods.label(last)}, {_change(finished)} three years before.**"
-    if pd.isna(started):
-        return words.say(opening, f"Starts cannot be set beside it: those of {periods.label(first)} were not published for every month.")
-    return words.say(opening, f"Over the same time the number starting treatment {_moved(started)}.")
+    opening = f"{words.count(table[FINISHED][last])} referrals finished a course in {periods.label(last)}"
+    if not years:
+        return words.say(f"**{opening}.**", "No quarter of an earlier year was known to set beside it.")
+    return words.say(f"**{opening}, {_change(finished)} {_span(years)} before.**", f"Over the same time the number starting treatment {_moved(started)}.")
+
+
+def _span(years: int) -> str:
+    return {1: "a year", 2: "two years", 3: "three years"}[years]
 
 
 def _change(value: float) -> str:
@@ -105,10 +110,12 @@ def plot_quarters(as_of: str) -> charts.Chart:
     begin = tables[FINISHED].index[0]
     tables = {measure: table[begin:] for measure, table in tables.items()}
     values = by_quarter(as_of)
-    first, last = three_years(as_of)
+    years, first, last = compare_years(as_of)
     changes = {measure: trends.growth(values[measure], first, last) for measure in tables}
-    title = f"In three years to {periods.label(last)} finished courses {_moved(changes[FINISHED])}" + (
-        f", starts {_moved(changes[STARTS])}" if pd.notna(changes[STARTS]) else ""
+    title = (
+        f"In {_span(years)} to {periods.label(last)} finished courses {_moved(changes[FINISHED])}, starts {_moved(changes[STARTS])}"
+        if years
+        else f"{words.count(values[FINISHED][last])} referrals finished a course in {periods.label(last)}"
     )
     gap = values[STARTS].isna().any()
     canvas = charts.open_canvas(

@@ -56,8 +56,13 @@ def since_met(as_of: str) -> pd.DataFrame:
 
 
 def screen(as_of: str) -> pd.DataFrame:
-    """XmR screen of the monthly rate, trend and season removed: `value` is the rest, in percentage points."""
-    return trends.xmr(trends.remove_trend_and_season(data.series(RATE, "month", as_of)))
+    """XmR screen of the monthly rate, trend and season removed: `value` is the rest, in percentage points.
+
+    Of a series with gaps only the longest part without one is screened.
+    """
+    months = data.series(RATE, "month", as_of)
+    parts = months.dropna().groupby(months.isna().cumsum())
+    return trends.xmr(trends.remove_trend_and_season(max((part for _, part in parts), key=len)))
 
 
 # ---------------------------------------------------------------- sentences
@@ -133,8 +138,9 @@ def plot_rate(as_of: str) -> charts.Chart:
     axes.set_ylim(min(40, months.min() - 1), max(56, months.max() + 1))
     charts.show_percent(axes)
     charts.mark_breaks(canvas, RATE, quarters.index)
-    table = quarters.reset_index()
-    table["quarter"] = [periods.write(p) for p in quarters.index]
+    quarterly = quarters.assign(frequency="quarter", period=[periods.write(p) for p in quarters.index])
+    by_month = pd.DataFrame({"frequency": "month", "period": months.index.astype(str), "rate": months.to_numpy(), "basis": "published"})
+    table = pd.concat([quarterly, by_month], ignore_index=True)[["frequency", "period", "rate", "low", "high", "basis"]]
     alt = f"Line chart of the recovery rate by quarter: {words.percent(known.iloc[0], 1)} in {periods.label(known.index[0])}, lowest {words.percent(known.min(), 1)} in {periods.label(known.idxmin())}, highest {words.percent(known.max(), 1)} in {periods.label(known.idxmax())}, {words.percent(known.iloc[-1], 1)} in {periods.label(known.index[-1])}; the standard is {words.percent(standard())}. The vertical axis does not start at zero."
     return charts.close_canvas(canvas, table, alt)
 

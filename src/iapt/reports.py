@@ -102,11 +102,11 @@ def normalise(notebook) -> None:
         cell.id = f"cell-{position:02d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
         for output in cell.get("outputs", []):
-            if "text" in output:
-                output.text = re.sub(r"\S*ipykernel_\d+/\d+\.py:", "line ", output.text)
-                output.text = re.sub(r"^/\S+/([\w.-]+/[\w.-]+\.py:\d+: )", r"\1", output.text, flags=re.MULTILINE)
             if len(output.get("text", "")) > LONGEST_OUTPUT:
                 output.text = f"{output.text[:LONGEST_OUTPUT]}\n[{len(output.text) - LONGEST_OUTPUT:,} more characters were printed]\n"
+            if output.get("name") == "stderr":
+                output.text = re.sub(r"^/\S{0,300}ipykernel_\d+/\d+\.py:", "line ", output.text, flags=re.MULTILINE)
+                output.text = re.sub(r"^/\S{0,300}/([\w.-]+/[\w.-]+\.py:\d+: )", r"\1", output.text, flags=re.MULTILINE)
 
 
 def collect_warnings(notebook) -> list[str]:

@@ -378,7 +378,7 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def _clear(left: Path, out: Path) -> None:
     """Remove what a killed runner left; a report that it had just moved aside goes back."""
-    for state in (left / "previous").rglob("run.json"):
+    for state in list((left / "previous").rglob("run.json")):
         final = out / state.parent.relative_to(left / "previous")
         if not final.exists():
             os.rename(state.parent, final)

@@ -27,7 +27,7 @@ def million(value: float) -> str:
 
 def percent(value: float, digits: int = 0) -> str:
     """A percentage that is already on the scale of 100: `8%`, `50.1%`."""
-    return f"{value:.{digits}f}%".replace("-", "−")
+    return f"{round(value, digits) + 0.0:.{digits}f}%".replace("-", "−")
 
 
 def listed(items: Iterable[str]) -> str:

@@ -1,0 +1,260 @@
+"""One report: what is kept of a run, and what is said of one that fails. The runs are made once, side by side."""
+
+import json
+import re
+import time
+
+import pytest
+import tiny
+from nbformat import v4
+
+from iapt import cli, reports, runner, runs
+
+CELLS = {
+    "good": (tiny.CHART, tiny.TABLE),
+    "function": ("## First", "def halve(x):\n    return x / 0", "## Then it breaks", "before = 1\nvalue = before + 1\nhalve(value)\nafter = 2\nlast = 3"),
+    "package": ("## Deep", "from iapt import data\ndata.series('nothing', 'year')"),
+    "syntax": ("## Bad grammar", "x = 1\nif x\n    y = 2"),
+    "exits": ("## The end", "import os\nos._exit(3)", "1"),
+    "killed": ("## Out of memory", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+    "killed whole": ("import os, signal\nos.killpg(0, signal.SIGKILL)",),
+    "hangs": ("## For ever", "while True:\n    pass"),
+    "stubborn": ("import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\nwhile True:\n    pass",),
+    "prints": ("for i in range(500):\n    print('x' * 100_000)",),
+    "prints and fails": ("for i in range(100):\n    print('x' * 100_000)\n1 / 0",),
+    "parts": ("import subprocess, os\nsubprocess.run(['echo', 'from a child process'])\nNone", "os.write(1, b'from the file itself\\n')\nNone"),
+    "warns": ("import warnings\nfor i in range(3):\n    warnings.warn(f'beware {i % 2}')", "import sys\nprint('noise', file=sys.stderr)"),
+    "fonts": ("import logging\nfrom matplotlib.figure import Figure\nimport matplotlib as mpl, io\nwith mpl.rc_context({'font.family': 'Nowhere Sans'}):\n    figure = Figure()\n    figure.text(0, 0, 'text')\n    figure.savefig(io.BytesIO())",),
+    "threads": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nprint('done')",),
+}
+LIMIT = 10
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The folder of the reports, and the results by name."""
+    folder = tmp_path_factory.mktemp("reports")
+    chosen = [tiny.make_run(folder, name, *cells) for name, cells in CELLS.items()]
+    began = time.monotonic()
+    results = tiny.make(chosen, folder / "out", limit=LIMIT)
+    assert len(results) == len(CELLS)
+    assert time.monotonic() - began < 6 * LIMIT
+    return folder / "out", results
+
+
+GOOD = {"good", "prints", "parts", "warns", "fonts", "threads"}
+
+
+def test_each_run_ends_as_it_should(made):
+    out, results = made
+    assert {name for name, result in results.items() if result.state == "made"} == GOOD
+    assert {name for name, result in results.items() if result.state == "failed"} == set(CELLS) - GOOD
+    assert {path.name for path in out.iterdir()} == GOOD | {f"{name}.failed.ipynb" for name in set(CELLS) - GOOD}
+
+
+def test_report_is_complete(made):
+    out, _ = made
+    assert set(tiny.digest(out / "good")) == {"figures/line.csv", "figures/line.png", "figures/line.svg", "tables/table.csv", "index.html", "notebook.ipynb", "run.json"}
+    assert (out / "good" / "tables" / "table.csv").read_text() == "a\n1\n2\n"
+
+
+def test_failure_names_section_lines_and_error(made):
+    out, results = made
+    assert results["function"].message.splitlines() == [
+        "in the section “Then it breaks”:",
+        "    1  before = 1",
+        "    2  value = before + 1",
+        ">   3  halve(value)",
+        "    4  after = 2",
+        "    5  last = 3",
+        "ZeroDivisionError: division by zero",
+        f"the notebook so far: {out / 'function.failed.ipynb'}",
+    ]
+    assert re.search(r"“Deep”(.*\n)*>   2  data.series.*\nValueError: .*nothing(.*\n)+?\(raised in iapt/data.py, line \d+, in \w+\)", results["package"].message)
+    assert re.search(r"“Bad grammar”(.*\n)*>   2  if x\n(.*\n)*SyntaxError: expected ':'", results["syntax"].message)
+
+
+def test_dead_kernels_are_told_from_hanging_ones(made):
+    _, results = made
+    for name, heading, line in (("exits", "The end", "os._exit(3)"), ("killed", "Out of memory", "os.kill")):
+        assert f"“{heading}”" in results[name].message and line in results[name].message and "the kernel died" in results[name].message
+        assert results[name].seconds < LIMIT
+    assert "killed by signal 9 (out of memory?)" in results["killed whole"].message
+    assert results["killed whole"].seconds < LIMIT
+    for name in ("hangs", "stubborn"):
+        assert "while True:" in results[name].message and f"longer than {LIMIT} seconds" in results[name].message
+        assert LIMIT <= results[name].seconds < LIMIT + 3
+
+
+def test_partial_notebook_is_readable(made):
+    out, _ = made
+    for name in set(CELLS) - GOOD:
+        assert len(runs.read_notebook(out / f"{name}.failed.ipynb")["cells"]) >= len(CELLS[name]) + 2
+
+
+def test_long_output_is_cut(made):
+    out, _ = made
+    text = tiny.read_text(out / "prints")
+    assert len(text) < reports.LONGEST_OUTPUT + 100
+    assert text.endswith(f"[{500 * 100_001 - reports.LONGEST_OUTPUT:,} more characters were printed]\n")
+    assert (out / "prints" / "index.html").stat().st_size < 500_000
+
+
+def test_output_of_child_processes_is_kept(made):
+    out, _ = made
+    assert tiny.read_text(out / "parts") == "from a child process\nfrom the file itself\n"
+
+
+def test_warnings_are_collected(made):
+    out, results = made
+    assert results["warns"].warnings == ("UserWarning: beware 0 (2 times)", "UserWarning: beware 1", "noise") or results["warns"].warnings == ("UserWarning: beware 0", "UserWarning: beware 1", "noise")
+    assert "ipykernel_" not in (out / "warns" / "notebook.ipynb").read_text()
+    assert results["fonts"].warnings and results["fonts"].warnings[0].startswith("the font Nowhere Sans is not installed; another one was drawn instead")
+    assert results["good"].warnings == ()
+
+
+def test_no_machine_in_the_report(made):
+    out, _ = made
+    for name in GOOD:
+        for file in ("notebook.ipynb", "index.html", "run.json"):
+            text = (out / name / file).read_text()
+            assert str(out.parent) not in text and str(runs.ROOT) not in text and "papermill" not in text
+
+
+# ---------------------------------------------------------------- parts
+
+
+def test_warnings_that_are_many():
+    lines = "".join(f"/x/site-packages/lib/mod.py:{n}: FutureWarning: number {n}\n  old_call()\n" for n in range(15))
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[v4.new_output("stream", name="stderr", text=lines), v4.new_output("stream", name="stdout", text="quiet")])])
+    reports.normalise(notebook)
+    told = reports.collect_warnings(notebook)
+    assert told[0] == "FutureWarning: number 0" and told[-1] == "and 5 more, in its notebook" and len(told) == 11
+    assert "/x/" not in notebook.cells[0].outputs[0].text and "lib/mod.py:3:" in notebook.cells[0].outputs[0].text
+
+
+def test_state_tells_what_changed(made, tmp_path, monkeypatch):
+    out, results = made
+    run, report = results["good"].run, out / "good"
+    state = lambda run=run, report=report: reports.state_of(run, report)
+    assert state() == "up to date"
+    assert state(report=out / "nowhere") == "missing"
+    assert state(run=runs.replace(run, parameters={"number": 2})) == "older than the parameters"
+    assert state(run=runs.replace(run, data=("groups",))) == "older than the data"
+    monkeypatch.setattr(runs, "digest_package", lambda: "new")
+    assert state() == "older than the package"
+    monkeypatch.undo()
+    assert state(run=runs.replace(run, title="New")) == "prose changed"
+    for name in sorted(file for file in tiny.digest(report) if file != "run.json"):
+        old = (report / name).read_bytes()
+        (report / name).write_bytes(old + b" ")
+        assert state() == "damaged", name
+        (report / name).write_bytes(old)
+    (report / "figures" / "stray.svg").write_text("")
+    assert state() == "damaged"
+    (report / "figures" / "stray.svg").unlink()
+    stored = (report / "run.json").read_text()
+    for text in ("", "{}", "[]", '{"fingerprint": 1, "prose": 2, "files": 3}', stored[:50]):
+        (report / "run.json").write_text(text)
+        assert state() == "missing", text
+    (report / "run.json").write_text(stored)
+    assert state() == "up to date"
+
+
+def test_missing_kernel(tmp_path, monkeypatch):
+    """A kernel specification that is not there is named, with the command that installs it."""
+    from jupyter_client import kernelspec
+
+    run = tiny.make_run(tmp_path, "one", "1")
+    missing = lambda self, name: (_ for _ in ()).throw(kernelspec.NoSuchKernel(name))
+    monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", missing)
+    (result,) = runner.make_all([run], tmp_path / "out", kernel=True)
+    assert result.state == "failed"
+    assert "there is no Jupyter kernel named python3; install it with: python -m ipykernel install" in result.message
+
+
+def test_braces_in_the_folder(tmp_path):
+    """papermill fills braces in paths; here they are part of the name."""
+    (result,) = runner.make_all([tiny.make_run(tmp_path, "one", "1")], tmp_path / "{as_of} {x}")
+    assert result.state == "made", result.message
+
+
+def test_refresh_keeps_outputs_and_says_what_failed(tmp_path):
+    path = tiny.write_notebook(tmp_path / "a.ipynb", "number + 1")
+    reports.refresh(path)
+    first = path.read_bytes()
+    assert json.loads(first)["cells"][2]["outputs"][0]["data"]["text/plain"] == ["2"]
+    reports.refresh(path)
+    assert path.read_bytes() == first
+    broken = tiny.write_notebook(tmp_path / "b.ipynb", "## Here", "1 / 0").read_bytes()
+    with pytest.raises(runs.RunError, match="(?s)b.ipynb failed in the section “Here”.*ZeroDivisionError"):
+        reports.refresh(tmp_path / "b.ipynb")
+    assert (tmp_path / "b.ipynb").read_bytes() == broken
+    assert {file.name for file in tmp_path.iterdir()} == {"a.ipynb", "b.ipynb"}
+
+
+# ---------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    """`iapt` with runs of its own: what it returns and prints."""
+    known = {"good": tiny.make_run(tmp_path, "good", "number"), "bad": tiny.make_run(tmp_path, "bad", "import warnings; warnings.warn('careful')", "## Break", "1 / 0", number=4)}
+    monkeypatch.setattr(runs, "load", lambda: known)
+    for name in ("REPORTS", "RESULTS"):
+        monkeypatch.setattr(cli, name, tmp_path / name.lower())
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["report", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+def test_command_tells_of_failures(command, tmp_path):
+    code, out, err = command()
+    assert code == 1
+    assert re.search(r"\[\d/2\] good +made .* it was missing", out) and re.search(r"2 runs in .* s: ", out)
+    assert "bad with number=4" in err and "> " in err and "to run it alone: iapt report bad\n" in err
+    assert err.count("ZeroDivisionError") == 1 and "Traceback" not in err
+    assert "failed: bad; their last good reports stay" in err
+    code, out, err = command("good")
+    assert code == 0 and "unchanged" in out and "nothing that it depends on has changed" in out and err == ""
+
+
+def test_command_that_reproduces_a_failure_does(command, tmp_path):
+    """Copied from the message, with --set and --out, it fails in the same way."""
+    folder = str(tmp_path / "a folder")
+    _, _, err = command("bad", "--set", "number=7", "--out", folder)
+    alone = re.search(r"to run it alone: iapt report (.*)", err)[1]
+    assert alone == f"bad --set number=7 --out '{folder}'"
+    import shlex
+
+    code, _, again = command(*shlex.split(alone))
+    assert code == 1 and "bad-number-7 with number=7" in again and (tmp_path / "a folder" / "bad-number-7.failed.ipynb").exists()
+
+
+def test_command_collects_warnings(command, tmp_path):
+    tiny.write_notebook(tmp_path / "bad.ipynb", "import warnings; warnings.warn('careful')")
+    code, out, err = command("bad")
+    assert code == 0 and err == "warning: bad: UserWarning: careful\n"
+
+
+def test_command_marks_old_reports(command, tmp_path):
+    """A report whose notebook fails with new data stays, and the front page says so."""
+    tiny.write_notebook(tmp_path / "bad.ipynb", "1")
+    assert command()[0] == 0
+    page = tmp_path / "reports" / "index.html"
+    assert "older than the data" not in page.read_text()
+    tiny.write_notebook(tmp_path / "bad.ipynb", "1 / 0")
+    assert command()[0] == 1
+    assert page.read_text().count("older than the data") == 1
+    assert (tmp_path / "reports" / "bad" / "index.html").exists()
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["good", "--set", "nunber=1"], ["good", "--set", "number"], ["good", "--set", "number=x"], ["--each", "colour"]])
+def test_command_asked_wrongly(command, arguments, tmp_path):
+    code, out, err = command(*arguments)
+    assert code == 2 and err.startswith("iapt: ") and err.count("\n") == 1
+    assert not (tmp_path / "reports").exists()

@@ -21,7 +21,8 @@ reports: setup
 	@$(BIN)/iapt report
 
 test: setup
-	@$(BIN)/pytest --nbval --nbval-current-env tests notebooks
+	@$(BIN)/pytest tests
+	@$(BIN)/pytest --nbval --nbval-current-env notebooks
 
 # opens on the README, rendered, and asks for no news
 SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}

@@ -10,7 +10,7 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from iapt import reports, runs, site
+from iapt import runner, runs, site
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed; apt-get install chromium")
@@ -24,7 +24,7 @@ def made(tmp_path_factory) -> Path:
     names = [name for name in ("access", "claims-2020", "target-2020", "areas-compared", "groups") if name in known]
     chosen = [known[name] for name in names] + (runs.spread(known["areas"])[:12] if "areas" in known else [])
     out = tmp_path_factory.mktemp("site")
-    results = list(reports.make_all(chosen, out))
+    results = list(runner.make_all(chosen, out))
     assert {result.state for result in results} == {"made"}, [result.message for result in results]
     site.write_site([(run, "up to date") for run in chosen], out)
     return out

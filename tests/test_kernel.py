@@ -12,7 +12,6 @@ from iapt import charts, data
 left_behind = "a variable"
 builtins.left_behind = "a builtin"
 mpl.rcParams["lines.linewidth"] = 99
-warnings.simplefilter("error")
 pd.set_option("display.max_rows", 3)
 np.seterr(all="raise")
 np.random.seed(1); random.seed(1)
@@ -22,13 +21,14 @@ sys.path.append("/left/behind")
 sys.modules["left_behind"] = sys
 charts.WIDTH = 99
 data.load()["england"].drop(data.load()["england"].index, inplace=True)
+warnings.simplefilter("error")
 """
 LOOK = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
 from iapt import charts, data
 print("left_behind" in globals(), hasattr(builtins, "left_behind"), mpl.rcParams["lines.linewidth"], pd.get_option("display.max_rows"))
-print([f[0] for f in warnings.filters if f[0] == "error"], np.geterr()["divide"], os.environ.get("LEFT_BEHIND"), os.getcwd() != "/")
+print([f for f in warnings.filters if f[0] == "error" and f[2] is Warning], np.geterr()["divide"], os.environ.get("LEFT_BEHIND"), os.getcwd() != "/")
 print("/left/behind" in sys.path, "left_behind" in sys.modules, charts.WIDTH, len(data.load()["england"]) > 100)
 """
 CLEAN = "False False 1.5 60\n[] warn None True\nFalse False 6.8 True\n"
@@ -58,7 +58,7 @@ OUTPUTS = (
     "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
     "pd.DataFrame({'a': [1, 2]})",
     "from iapt import access\naccess.plot_years(as_of)",
-    "import os\nprint(os.path.basename(os.getcwd()), __name__, sys.path[0] == '', sorted(n for n in globals() if not n.startswith('_')))",
+    "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not n.startswith('_')))",
 )
 
 
@@ -90,3 +90,4 @@ def test_kernel_that_died_before_its_orders(tmp_path, monkeypatch):
     run = tiny.make_run(tmp_path, "one", "1")
     with pytest.raises(reports.KernelNotStarted, match="did not start"):
         reports.execute(run, tmp_path / "out.ipynb", run.values())
+    kernel.KernelProvisionerFactory.clear_instance()

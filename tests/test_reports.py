@@ -130,7 +130,17 @@ def test_warnings_that_are_many():
     reports.normalise(notebook)
     told = reports.collect_warnings(notebook)
     assert told[0] == "FutureWarning: number 0" and told[-1] == "and 5 more, in its notebook" and len(told) == 11
-    assert "/x/" not in notebook.cells[0].outputs[0].text and "lib/mod.py:3:" in notebook.cells[0].outputs[0].text
+    printed = notebook.cells[0].outputs[1].text
+    assert "/x/" not in printed and "lib/mod.py:3:" in printed
+
+
+def test_streams_in_one_order():
+    """What a cell prints to its two streams arrives mixed by chance."""
+    parts = [("stderr", "a"), ("stdout", "b"), ("stderr", "c"), ("", ""), ("stdout", "d"), ("stdout", "e"), ("stderr", "f"), ("stdout", "g")]
+    outputs = [v4.new_output("stream", name=name, text=text) if name else v4.new_output("display_data") for name, text in parts]
+    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=outputs)])
+    reports.normalise(notebook)
+    assert [(output.get("name"), output.get("text")) for output in notebook.cells[0].outputs] == [("stdout", "b"), ("stderr", "ac"), (None, None), ("stdout", "deg"), ("stderr", "f")]
 
 
 def test_state_tells_what_changed(made, tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_each(known):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("acces", "unknown run 'acces'; did you mean access"), ("areas/qe", "unknown run 'areas/qe'; did you mean areas/qe1"), ("access/qe1", "unknown run 'access/qe1'")],
+    [("acces", "unknown run 'acces'; did you mean access"), ("areas/qe", "unknown run 'areas/qe'; known are areas/q.* and others, listed by: iapt runs"), ("access/qe1", "unknown run 'access/qe1'")],
 )
 def test_unknown_names(known, name, message):
     with pytest.raises(runs.RunError, match=message):

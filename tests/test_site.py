@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from iapt import access, booklet, data, reports, runs, site, words
+from iapt import access, booklet, data, runner, runs, site, words
 from iapt.places import REPORTS, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +51,7 @@ def made(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site")
     known = runs.load()
     chosen = [known["access"], known["claims-2020"]]
-    assert {result.state for result in reports.make_all(chosen, out)} == {"made"}
+    assert {result.state for result in runner.make_all(chosen, out)} == {"made"}
     site.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
     return out
 

@@ -182,6 +182,8 @@ def _describe_years(tables: dict[str, pd.DataFrame], targets: pd.DataFrame) -> s
 def plot_rolling_year(as_of: str, measure: str = STARTS) -> charts.Chart:
     """A measure in each twelve months to the end of a month."""
     total = last_twelve_months(measure, as_of)
+    if total.isna().all():
+        raise ValueError(f"{data.label(measure)}: no twelve months in a row were known on {as_of}; choose a later as_of")
     total = total[total.first_valid_index() :]
     valid = total.dropna()
     peak, latest = valid.idxmax(), valid.index[-1]

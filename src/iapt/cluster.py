@@ -76,7 +76,7 @@ def make_all(waiting: list[runner.Job], out: Path, scheduler: str, *, kernel: bo
         for job in waiting:
             task = Task(replace(job.run, notebook=Path(job.run.notebook.name)), kernel, limit)
             jobs[client.submit(execute, task, shipment, pure=False, retries=1)] = job
-        for future in as_completed(list(jobs)):
+        for future in as_completed(list(jobs), loop=client.loop):
             job, staging = jobs.pop(future), runner.make_staging(out)
             yield runner.finish(job, _collect(future, job, staging), staging, out)
             future.release()

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
 _orders: int | None = None
 _pid: int | None = None
@@ -30,6 +30,7 @@ def prepare() -> None:
         os._exit(0)
     os.close(reading)
     os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "iapt-forked"
+    KernelProvisionerFactory.clear_instance()  # one that exists already has read the name that was there before
 
 
 def _become_kernel(command: list[str], folder: str, environment: dict[str, str]) -> None:
@@ -39,7 +40,6 @@ def _become_kernel(command: list[str], folder: str, environment: dict[str, str])
         sys.modules["numpy"].random.seed()  # a new process draws new random numbers; a fork would repeat those of the others
     os.environ.update(environment)
     os.chdir(folder)
-    sys.path.insert(0, "")
     options = command[command.index("-f") :]
     IPKernelApp.launch_instance([*options, "--matplotlib=inline", f"--IPKernelApp.parent_handle={os.getppid()}"])
 

@@ -35,9 +35,9 @@ def send(local: Path, place: str, names: Iterable[str]) -> int:
         system, root = fsspec.core.url_to_fs(place)
         root = root.rstrip("/")
         changed = sum(_send_report(system, local / name, f"{root}/{name}") for name in names if (local / name / "run.json").exists())
-        for page in [*local.glob("*.*"), *local.glob("*/index.html")]:
-            if page.is_file() and not page.name.startswith("."):
-                _put(system, page, f"{root}/{page.relative_to(local).as_posix()}")
+        around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
+        for page in [*local.glob("*.html"), *local.glob("*.md"), *around]:
+            _put(system, page, f"{root}/{page.relative_to(local).as_posix()}")
     except ImportError as error:
         raise RunError(f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})") from None
     except Exception as error:  # every driver has errors of its own

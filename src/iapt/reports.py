@@ -7,6 +7,7 @@ A report is a folder: `index.html`, the executed notebook, `figures/` (SVG, PNG,
 import base64
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -101,12 +102,29 @@ def normalise(notebook) -> None:
     for position, cell in enumerate(notebook.cells):
         cell.id = f"cell-{position:02d}"
         cell.metadata = {"tags": cell.metadata["tags"]} if cell.metadata.get("tags") else {}
+        if "outputs" in cell:
+            cell.outputs = _merge_streams(cell.outputs)
         for output in cell.get("outputs", []):
             if len(output.get("text", "")) > LONGEST_OUTPUT:
                 output.text = f"{output.text[:LONGEST_OUTPUT]}\n[{len(output.text) - LONGEST_OUTPUT:,} more characters were printed]\n"
             if output.get("name") == "stderr":
                 output.text = re.sub(r"^/\S{0,300}ipykernel_\d+/\d+\.py:", "line ", output.text, flags=re.MULTILINE)
                 output.text = re.sub(r"^/\S{0,300}/([\w.-]+/[\w.-]+\.py:\d+: )", r"\1", output.text, flags=re.MULTILINE)
+
+
+def _merge_streams(outputs: list) -> list:
+    """The outputs with what was printed between two others as one text and then one of errors: how they mix is chance."""
+    merged: list = []
+    for output in outputs:
+        before = list(itertools.takewhile(lambda earlier: earlier.output_type == "stream", reversed(merged)))
+        same = next((earlier for earlier in before if earlier.name == output.get("name")), None)
+        if same:
+            same.text += output.text
+        elif before and output.get("name") == "stdout":
+            merged.insert(-1, output)
+        else:
+            merged.append(output)
+    return merged
 
 
 def collect_warnings(notebook) -> list[str]:

@@ -257,13 +257,18 @@ def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool) 
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     _release()
     report, scratch = staging / "report", staging / "scratch"
-    scratch.mkdir()
-    tempfile.tempdir = None
-    os.environ.update(TMPDIR=str(scratch), JUPYTER_RUNTIME_DIR=str(scratch), IPYTHONDIR=str(scratch / "ipython"))
-    if forked:
-        kernel.prepare()
-    end_with_parent()
     try:
+        scratch.mkdir()
+        tempfile.tempdir = None
+        os.environ.update(TMPDIR=str(scratch), JUPYTER_RUNTIME_DIR=str(scratch), IPYTHONDIR=str(scratch / "ipython"))
+        silence = os.open(os.devnull, os.O_WRONLY)
+        for stream in (1, 2):  # what cells print is in the notebook; kernels would show it here as well
+            os.dup2(silence, stream)
+        if forked:
+            from iapt import kernel
+
+            kernel.prepare()
+        end_with_parent()
         said.send(("", tuple(work(report)), False))
     except BaseException as error:
         said.send((reports.explain(error, report / "notebook.ipynb"), (), isinstance(error, reports.KernelNotStarted)))

@@ -164,8 +164,8 @@ def select(known: dict[str, Run], names: list[str], settings: list[str], each: s
             raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}")
         runs = spread(known[base], each if not part else "")
         if part and name not in (run.name for run in runs):
-            near = difflib.get_close_matches(name, [run.name for run in runs], 3)
-            raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(run.name for run in runs)}")
+            near = difflib.get_close_matches(name, [run.name for run in runs], 5) or [runs[0].name]
+            raise RunError(f"unknown run {name!r}; known are {', '.join(near)} and others, listed by: iapt runs")
         chosen += [replace(run, asked=_ask(base, run, each)) for run in runs if not part or run.name == name]
     if not chosen:
         raise RunError(f"no run is made for each {each}; name one, such as: iapt report RUN --each {each}")

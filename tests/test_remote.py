@@ -1,0 +1,93 @@
+"""Reports in storage of other kinds, with local stand-ins."""
+
+import sys
+
+import pytest
+import tiny
+
+from iapt import cli, remote, runs
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    known = {name: tiny.make_run(tmp_path, name, "number", number=i) for i, name in enumerate(("one", "two"))}
+    monkeypatch.setattr(runs, "load", lambda: known)
+    monkeypatch.setattr(remote, "RESULTS", tmp_path / "results")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = cli.main(["report", *arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def place(tmp_path, request) -> str:
+    pytest.importorskip("fsspec")
+    return "memory://reports" if request.param == "memory" else f"file://{tmp_path}/storage"
+
+
+def read(place: str) -> dict[str, bytes]:
+    import fsspec
+
+    system, root = fsspec.core.url_to_fs(place)
+    return {name.removeprefix(root).strip("/"): system.cat_file(name) for name in system.find(root)}
+
+
+@pytest.mark.parametrize("place", ["memory", "file"], indirect=True)
+def test_reports_arrive_whole(command, place, tmp_path):
+    code, out, err = command("--out", place)
+    assert code == 0 and f"2 reports copied to {place}" in out, err
+    local = remote.choose_local(place)
+    there = read(place)
+    assert there == {name: (local / name).read_bytes() for name in tiny.digest(local)}
+    assert {"index.html", "one/index.html", "one/run.json", "two/notebook.ipynb"} <= set(there)
+    assert f"0 reports copied to {place}" in command("--out", place)[1]
+    tiny.write_notebook(tmp_path / "one.ipynb", "number + 1")
+    assert f"1 reports copied to {place}" in command("--out", place)[1]
+    assert read(place)["one/notebook.ipynb"] == (local / "one" / "notebook.ipynb").read_bytes() != there["one/notebook.ipynb"]
+
+
+def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
+    """A copy that breaks off leaves no run.json, and is made up for by the next; what is no longer part of it goes."""
+    pytest.importorskip("fsspec")
+    local, place = tmp_path / "local", f"file://{tmp_path}/storage"
+    (local / "one" / "figures").mkdir(parents=True)
+    for name in ("run.json", "index.html", "figures/a.svg"):
+        (local / "one" / name).write_text(f"old {name}")
+    assert remote.send(local, place, ["one"]) == 1
+    (local / "one" / "run.json").write_text("new")
+    (local / "one" / "figures" / "a.svg").rename(local / "one" / "figures" / "b.svg")
+    put = remote._put
+
+    def break_off(system, file, address):
+        if file.name == "index.html":
+            raise OSError("the line is cut")
+        put(system, file, address)
+
+    monkeypatch.setattr(remote, "_put", break_off)
+    with pytest.raises(runs.RunError, match=f"{place} cannot be written: OSError: the line is cut. The reports are in {local}"):
+        remote.send(local, place, ["one"])
+    assert "one/run.json" not in read(place)
+    monkeypatch.undo()
+    assert remote.send(local, place, ["one"]) == 1
+    assert read(place) == {"one/run.json": b"new", "one/index.html": b"old index.html", "one/figures/b.svg": b"old figures/a.svg"}
+
+
+def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
+    pytest.importorskip("fsspec")
+    code, _, err = command("one", "--out", "nonsense://bucket/reports")
+    assert code == 2 and "nonsense://bucket/reports cannot be written" in err and "nonsense" in err
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    code, _, err = command("one", "--out", "s3://bucket/reports")
+    assert code == 2 and "s3://bucket/reports needs more libraries; install them with: pip install 'iapt[remote]'" in err
+
+
+def test_failed_runs_are_not_copied(command, tmp_path):
+    pytest.importorskip("fsspec")
+    tiny.write_notebook(tmp_path / "two.ipynb", "1 / 0")
+    place = f"file://{tmp_path}/storage"
+    code, out, err = command("--out", place)
+    assert code == 1 and f"1 reports copied to {place}" in out
+    assert not any(name.startswith("two") for name in read(place))

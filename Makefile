@@ -38,6 +38,8 @@ notebooks: setup
 
 bench: setup
 	@$(BIN)/python tests/bench/bench_forecast.py
+	@$(BIN)/python tests/bench/bench_add.py
+	@$(BIN)/python tests/bench/bench_reports.py
 
 # reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
 evaluate:

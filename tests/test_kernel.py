@@ -5,6 +5,8 @@ import os
 import pytest
 import tiny
 
+from iapt import kernel
+
 SPOIL = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
@@ -91,3 +93,15 @@ def test_kernel_that_died_before_its_orders(tmp_path, monkeypatch):
     with pytest.raises(reports.KernelNotStarted, match="did not start"):
         reports.execute(run, tmp_path / "out.ipynb", run.values())
     kernel.KernelProvisionerFactory.clear_instance()
+
+
+def test_a_kernel_that_cannot_start_ends_and_does_not_go_on_as_its_parent(monkeypatch):
+    def fail() -> None:
+        raise OSError("the port is taken")
+
+    monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "local-provisioner")
+    monkeypatch.setattr(kernel, "_become_kernel", fail)
+    kernel.prepare()
+    os.write(kernel._orders, b"{}")
+    os.close(kernel._orders)
+    assert os.waitpid(kernel._pid, 0)[1] == 0

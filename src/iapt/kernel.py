@@ -25,9 +25,11 @@ def prepare() -> None:
         os.close(_orders)
         with os.fdopen(reading) as orders:
             text = orders.read()
-        if text:
-            _become_kernel(**json.loads(text))
-        os._exit(0)
+        try:
+            if text:
+                _become_kernel(**json.loads(text))
+        finally:
+            os._exit(0)  # also where another process took its port: whoever ordered it sees it gone and tries again
     os.close(reading)
     os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = "iapt-forked"
     KernelProvisionerFactory.clear_instance()  # one that exists already has read the name that was there before

@@ -7,6 +7,7 @@ too long or when this process is.
 
 import ctypes
 import fcntl
+import gc
 import importlib
 import multiprocessing
 import multiprocessing.connection
@@ -73,14 +74,14 @@ def make_all(
                 waiting.append(Job(run, fingerprint, "as asked" if force else f"it was {state}"))
         if not waiting:
             return
-        for job in waiting:
-            job.run.values()
+        values = [job.run.values() for job in waiting]
         if scheduler:
             from iapt import cluster
 
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         else:
             preload()
+            warm_up(values)
             yield from _make_here(waiting, out, kernel, limit, workers or count_processors() + 1)
 
 
@@ -180,6 +181,23 @@ def preload() -> None:
     reports.import_papermill()
     for name in PRELOADED:
         importlib.import_module(name)
+
+
+def warm_up(parameters: list[dict[str, object]]) -> None:
+    """Compute once what runs with these parameters would compute again each: chosen figures, the compiled page and checks."""
+    import nbformat
+
+    from iapt import areas, pages, words
+
+    nbformat.validate(nbformat.v4.new_notebook())
+    pages.TEMPLATES.get_template("report.html.j2")
+    for values in parameters:
+        if "as_of" in values:
+            words.vintage(values["as_of"])
+        if "area" in values:
+            areas.counts(values["as_of"])
+    gc.collect()
+    gc.freeze()  # the collector of each run then leaves these objects alone, and their memory stays shared
 
 
 def count_processors() -> int:

@@ -105,7 +105,7 @@ def _write_areas(chosen: list[runs.Run], out: Path) -> str:
     from iapt import areas
 
     table = areas.shares(areas.RECOVERY, "latest")
-    bounds = table["value"].min() - 1, table["value"].max() + 1
+    bounds = table["value"].quantile(0.02) - 1, table["value"].quantile(0.98) + 1
     england = table.loc[areas.ENGLAND]["value"]
     items = []
     for run in chosen:

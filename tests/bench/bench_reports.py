@@ -64,7 +64,9 @@ def report(names: list[str], out: Path) -> float:
 
 def time_command(command: list) -> float:
     began = time.perf_counter()
-    subprocess.run([str(part) for part in command], check=True, capture_output=True, cwd=runs.NOTEBOOKS)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=runs.NOTEBOOKS)
+    if done.returncode:
+        sys.exit(f"{command[0]} failed: {done.stderr[-3000:]}")
     return time.perf_counter() - began
 
 
@@ -182,7 +184,7 @@ from pathlib import Path
 from iapt import runner, runs
 chosen = [replace(run, name=f"{run.name}-{i}") for run in runs.select(runs.load(), [sys.argv[2]], []) for i in range(int(sys.argv[3]))]
 results = list(runner.make_all(chosen, Path(sys.argv[1])))
-assert len(results) == len(chosen) and {result.state for result in results} == {"made"}
+sys.exit("\n".join(result.message for result in results if result.state != "made"))
 """
 
 

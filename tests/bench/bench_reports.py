@@ -177,14 +177,14 @@ def show_ratio(pairs: int) -> None:
     print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.25)")
 
 
-COPIES = """
+COPIES = r"""
 import sys
 from dataclasses import replace
 from pathlib import Path
 from iapt import runner, runs
 chosen = [replace(run, name=f"{run.name}-{i}") for run in runs.select(runs.load(), [sys.argv[2]], []) for i in range(int(sys.argv[3]))]
 results = list(runner.make_all(chosen, Path(sys.argv[1])))
-sys.exit("\n".join(result.message for result in results if result.state != "made"))
+sys.exit("\n".join(result.message for result in results if result.state != "made") or None)
 """
 
 

@@ -16,9 +16,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-import iapt
-from iapt import access, charts, data, runs
-from iapt.places import NOTEBOOKS, ROOT
+from iapt import answers, data
+from iapt.answers import access
+from iapt.paths import NOTEBOOKS, ROOT
+from iapt.plan import runs
+from iapt.show import charts
 
 VINTAGES = ("2015-03-31", "2016-06-30", "2018-06-30", "2020-05-01", "2021-12-31", "2023-06-30", "latest")
 
@@ -39,7 +41,7 @@ class Tables:
             writer = csv.DictWriter(handle, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        forget_tables()
+        data.forget()
 
     def columns(self, name: str) -> list[str]:
         package = json.loads((self.folder / "datapackage.json").read_text(encoding="utf-8"))
@@ -67,13 +69,6 @@ class Tables:
         return position + 2
 
 
-def forget_tables() -> None:
-    """Have iapt.data read its folder anew; it reads a folder once in the life of a process."""
-    for function in vars(data).values():
-        if hasattr(function, "cache_clear"):
-            function.cache_clear()
-
-
 @pytest.fixture
 def tables(tmp_path, monkeypatch) -> Tables:
     """The tables in a folder of their own, which is the data folder for as long as the test runs."""
@@ -86,8 +81,8 @@ def tables(tmp_path, monkeypatch) -> Tables:
 def find_plots() -> dict[str, object]:
     """Every plot_ function of the package that needs nothing but the vintage, by the name module.function."""
     plots = {}
-    for name in sorted(part.name for part in pkgutil.iter_modules(iapt.__path__)):
-        module = importlib.import_module(f"iapt.{name}")
+    for name in sorted(part.name for part in pkgutil.iter_modules(answers.__path__)):
+        module = importlib.import_module(f"iapt.answers.{name}")
         for attribute, function in vars(module).items():
             if attribute.startswith("plot_") and inspect.isfunction(function) and function.__module__ == module.__name__:
                 parameters = inspect.signature(function).parameters.values()

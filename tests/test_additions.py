@@ -12,8 +12,9 @@ import frictionless
 import pytest
 from publishing import AUGUST_2025, MONTHS, annual, change, copy_data, digest, figures
 
-from iapt import additions, cli, data
-from iapt.publications import Refusal, read
+from iapt import cli, data
+from iapt.data import additions
+from iapt.data.publications import Refusal, read
 
 NEXT = "2025-10"
 """A month of 31 days after the newest one in the data."""

@@ -9,8 +9,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from iapt import areas, compared, data, parameters, periods
-from iapt.areas import ENGLAND, FINISHING, RECOVERY, SHARES
+from iapt import data
+from iapt.answers import areas, areas_compared
+from iapt.answers.areas import ENGLAND, FINISHING, RECOVERY, SHARES
+from iapt.data import periods
+from iapt.plan import parameters
 
 PLACES = areas.places()
 YEAR = pd.Period("2025", "Y-MAR")
@@ -42,7 +45,7 @@ def test_moving_a_board_to_another_region_breaks_the_sums():
 
 
 def test_boards_fall_short_of_england_by_referrals_without_a_board_not_by_rounding():
-    table = compared.sums("latest")
+    table = areas_compared.sums("latest")
     assert (table < 0).all().all() and (table > -2.1).all().all()
     assert table["referrals_received"].round(2).tolist() == [-2.04, -0.31, -0.26, -0.51, -0.15]
 
@@ -200,7 +203,7 @@ def test_a_chart_carries_what_it_draws():
     assert {round(value, 6) for value in table["value"]} <= drawn
 
 
-@pytest.mark.parametrize("plot", [lambda: compared.plot_funnel(RECOVERY, "latest"), lambda: compared.plot_funnel(FINISHING, "latest"), lambda: compared.plot_changes(RECOVERY, "latest"), lambda: areas.plot_standing("Midlands", "latest")])
+@pytest.mark.parametrize("plot", [lambda: areas_compared.plot_funnel(RECOVERY, "latest"), lambda: areas_compared.plot_funnel(FINISHING, "latest"), lambda: areas_compared.plot_changes(RECOVERY, "latest"), lambda: areas.plot_standing("Midlands", "latest")])
 def test_names_of_boards_do_not_overlap(plot):
     chart = plot()
     names = [text for text in chart.figure.axes[0].texts if any(text.get_text().replace("\n", " ").startswith(name) for name in PLACES.query("type == 'icb'")["name"])]
@@ -215,18 +218,18 @@ def test_names_of_boards_do_not_overlap(plot):
 
 
 def test_the_table_of_boards_is_in_the_order_of_the_alphabet_and_whole():
-    frame = compared.list_boards("latest").frame
+    frame = areas_compared.list_boards("latest").frame
     assert len(frame) == 42 and frame["Board"].tolist() == sorted(frame["Board"])
     assert frame.set_index("Board").loc["Devon", ["Recovery rate", "Limits: recovery", "Region"]].tolist() == ["53.7%", "above 95%", "South West"]
 
 
 @pytest.mark.parametrize("as_of", ["latest", "2022-06-01"])
 def test_the_comparison_can_be_written_for_any_vintage(as_of):
-    for write in (compared.answer, compared.describe_sums):
+    for write in (areas_compared.answer, areas_compared.describe_sums):
         assert "nan" not in write(as_of).data
     for share in (RECOVERY, FINISHING):
-        assert compared.describe_spread(share, as_of).data and compared.plot_funnel(share, as_of).alt
-        assert "Only one year" in compared.describe_changes(share, as_of).data or as_of == "latest"
+        assert areas_compared.describe_spread(share, as_of).data and areas_compared.plot_funnel(share, as_of).alt
+        assert "Only one year" in areas_compared.describe_changes(share, as_of).data or as_of == "latest"
 
 
 # ---------------------------------------------------------------- bad rows

@@ -10,7 +10,9 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from iapt import runner, runs, site
+from iapt.plan import runs
+from iapt.running import runner
+from iapt.site import indexes
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed; apt-get install chromium")
@@ -26,7 +28,7 @@ def made(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site")
     results = list(runner.make_all(chosen, out))
     assert {result.state for result in results} == {"made"}, [result.message for result in results]
-    site.write_site([(run, "up to date") for run in chosen], out)
+    indexes.write_site([(run, "up to date") for run in chosen], out)
     return out
 
 

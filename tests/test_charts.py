@@ -12,12 +12,15 @@ import matplotlib.colors as mcolors
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import OTHERS, PAIRS, PLOTS, draw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
-from conftest import OTHERS, PAIRS, PLOTS, draw
-from iapt import access, charts, data, periods, words
+from iapt import data
+from iapt.answers import access
+from iapt.data import periods
+from iapt.show import charts, words
 
 PALETTE = {mcolors.to_hex(colour): measure for measure, colour in charts.COLOURS.items() if measure not in ("target", "forecast", "needed", "plain")}
 BESIDE = ("mean", "low", "high")

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iapt import claims, data
-from iapt.claims import AGREES, ARITHMETIC, DIFFERS, REPRODUCED, UNCHECKED
-from iapt.places import ROOT
+from iapt import data
+from iapt.answers import claims
+from iapt.answers.claims import AGREES, ARITHMETIC, DIFFERS, REPRODUCED, UNCHECKED
+from iapt.paths import ROOT
 
 DAY = "2020-05-01"
 STATES = {

@@ -9,7 +9,8 @@ import psutil
 import pytest
 import tiny
 
-from iapt import cluster, runner, runs
+from iapt.plan import runs
+from iapt.running import cluster, runner
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,14 @@ from datetime import date, timedelta
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import PLOTS, draw
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import PLOTS, draw
-from iapt import access, claims, cli, data, periods
-from iapt.places import ROOT
+from iapt import cli, data
+from iapt.answers import access, claims
+from iapt.data import periods
+from iapt.paths import ROOT
 
 with (ROOT / "data" / "england.csv").open(encoding="utf-8", newline="") as handle:
     ROWS = list(csv.DictReader(handle))

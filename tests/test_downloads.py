@@ -12,8 +12,9 @@ import pooch.core
 import pytest
 from publishing import change, copy_data, digest, figures
 
-from iapt import cli, data, downloads
-from iapt.publications import Refusal
+from iapt import cli, data
+from iapt.data import downloads
+from iapt.data.publications import Refusal
 
 MONTH = "2025-10"
 SOUND = change(month=MONTH)

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from iapt import evaluate as module
-from iapt.evaluate import (
+from iapt.models import evaluate as module
+from iapt.models.evaluate import (
     Benchmark,
     Case,
     brier,
@@ -40,7 +40,7 @@ from iapt.evaluate import (
     summarise,
     tabulate_scores,
 )
-from iapt.forecast import POOL, REFERENCES, forecast
+from iapt.models.forecast import POOL, REFERENCES, forecast
 
 SAMPLE = Path(__file__).with_name("benchmark_sample.csv")
 

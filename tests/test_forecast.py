@@ -16,8 +16,8 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-from iapt import forecast as module
-from iapt.forecast import (
+from iapt.models import forecast as module
+from iapt.models.forecast import (
     MODELS,
     POOL,
     REFERENCES,
@@ -573,6 +573,6 @@ def test_rates_outside_0_to_100_are_refused():
 
 
 def test_importing_the_module_does_not_import_statsmodels():
-    code = "import sys, iapt.forecast; sys.exit('statsmodels' in sys.modules)"
+    code = "import sys, iapt.models.forecast; sys.exit('statsmodels' in sys.modules)"
     path = str(Path(module.__file__).parents[1])
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}).returncode == 0

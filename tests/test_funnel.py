@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from iapt import funnel
+from iapt.models import funnel
 
 # Deaths after open heart surgery on children under one, England 1991 to 1995, twelve hospitals: the data of
 # figure 2.5 of David Spiegelhalter's The Art of Statistics (github.com/dspiegel29/ArtofStatistics, b1f651a).

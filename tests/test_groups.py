@@ -6,8 +6,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from iapt import areas, data, groups, periods
-from iapt.groups import FINISHING, LEAST, MISSING, MOST, RECOVERY, SHARES
+from iapt import data
+from iapt.answers import areas, groups
+from iapt.answers.groups import FINISHING, LEAST, MISSING, MOST, RECOVERY, SHARES
+from iapt.data import periods
 
 YEAR = pd.Period("2025", "Y-MAR")
 

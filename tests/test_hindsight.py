@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iapt import data, hindsight, periods
+from iapt import data
+from iapt.answers import hindsight
+from iapt.data import periods
 
 TARGET = ("started_treatment", 1_880_000, "2023-24", "latest")
 

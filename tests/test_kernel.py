@@ -5,12 +5,13 @@ import os
 import pytest
 import tiny
 
-from iapt import kernel
+from iapt.running import kernel
 
 SPOIL = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
-from iapt import charts, data
+from iapt import data
+from iapt.show import charts
 left_behind = "a variable"
 builtins.left_behind = "a builtin"
 mpl.rcParams["lines.linewidth"] = 99
@@ -28,7 +29,8 @@ warnings.simplefilter("error")
 LOOK = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
-from iapt import charts, data
+from iapt import data
+from iapt.show import charts
 print("left_behind" in globals(), hasattr(builtins, "left_behind"), mpl.rcParams["lines.linewidth"], pd.get_option("display.max_rows"))
 print([f for f in warnings.filters if f[0] == "error" and f[2] is Warning], np.geterr()["divide"], os.environ.get("LEFT_BEHIND"), os.getcwd() != "/")
 print("/left/behind" in sys.path, "left_behind" in sys.modules, charts.WIDTH, len(data.load()["england"]) > 100)
@@ -59,7 +61,7 @@ OUTPUTS = (
     "import warnings\nwarnings.warn('careful')\nprint('said')\nimport sys\nprint('noted', file=sys.stderr)",
     "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
     "pd.DataFrame({'a': [1, 2]})",
-    "from iapt import access\naccess.plot_years(as_of)",
+    "from iapt.answers import access\naccess.plot_years(as_of)",
     "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not n.startswith('_')))",
 )
 
@@ -83,15 +85,15 @@ def test_ordinary_kernel_gives_the_same(tmp_path):
 
 def test_kernel_that_died_before_its_orders(tmp_path, monkeypatch):
     """Papermill hears at once that it did not start, instead of waiting for a minute."""
-    from iapt import kernel, reports
+    from iapt.running import execution, failures, kernel
 
     monkeypatch.setenv("JUPYTER_DEFAULT_PROVISIONER_NAME", "local-provisioner")
     kernel.prepare()
     os.kill(kernel._pid, 9)
     os.waitpid(kernel._pid, 0)
     run = tiny.make_run(tmp_path, "one", "1")
-    with pytest.raises(reports.KernelNotStarted, match="did not start"):
-        reports.execute(run, tmp_path / "out.ipynb", run.values())
+    with pytest.raises(failures.KernelNotStarted, match="did not start"):
+        execution.execute(run, tmp_path / "out.ipynb", run.values())
     kernel.KernelProvisionerFactory.clear_instance()
 
 

@@ -8,11 +8,13 @@ from itertools import pairwise
 
 import pandas as pd
 import pytest
+from conftest import evaluate, execute, read_notebooks, tags_of
 from papermill import inspect_notebook
 
-from conftest import evaluate, execute, read_notebooks, tags_of
-from iapt import charts, data, parameters, words
-from iapt.places import NOTEBOOKS
+from iapt import data
+from iapt.paths import NOTEBOOKS
+from iapt.plan import parameters
+from iapt.show import charts, words
 
 NOTEBOOKS_BY_NAME = read_notebooks()
 QUIET = {"setup", "parameters", "ask"}
@@ -123,7 +125,7 @@ def test_papermill_sees_every_parameter_with_its_type_and_help(name):
 def test_a_notebook_checks_its_parameters_before_it_does_anything(name):
     cells = [("".join(cell["source"]), tags_of(cell)) for cell in code_of(name)]
     place = next(i for i, (_, tags) in enumerate(cells) if "parameters" in tags)
-    assert all("setup" in tags and source.startswith(("from iapt import", "import")) for source, tags in cells[:place])
+    assert all("setup" in tags and source.startswith(("from iapt.answers import", "import")) for source, tags in cells[:place])
     assert cells[place + 1][0].startswith("parameters.check(globals())")
 
 

@@ -5,7 +5,9 @@ import re
 import pytest
 from publishing import change, copy_data
 
-from iapt import cli, data, overview, reports
+from iapt import cli, data
+from iapt.data import overview
+from iapt.running import reports
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from frictionless import Package
 from packaging.version import Version
 
 import iapt
-from iapt.places import ROOT
+from iapt.paths import ROOT
 
 DATA = ROOT / "data"
 DESCRIPTION = json.loads((DATA / "datapackage.json").read_text(encoding="utf-8"))

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-
 from conftest import execute, read_notebooks, run_of
-from iapt import charts, pages, site, words
+
+from iapt.show import charts, words
+from iapt.site import indexes, pages
 
 NAMES = ("01_access", "02_finishing", "03_recovery", "04_claims")
 NASTY = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
@@ -228,7 +229,7 @@ def front(tmp_path_factory) -> tuple[str, str]:
         (out / run.name / "notebook.ipynb").write_text(json.dumps(execute(name)), encoding="utf-8")
         made.append((run, "up to date"))
     made.append((run_of("02_finishing"), "missing"))
-    site.write_site(made, out)
+    indexes.write_site(made, out)
     assert not list(out.glob(".*"))
     return (out / "index.html").read_text(encoding="utf-8"), (out / "README.md").read_text(encoding="utf-8")
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iapt import periods
+from iapt.data import periods
 
 EXAMPLES = [
     ("2018-19", "year", "Y-MAR", "2018-04-01", "2019-03-31", "2018/19"),

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iapt import data, periods, prospects
-from iapt.prospects import Question
+from iapt import data
+from iapt.answers import prospects
+from iapt.answers.prospects import Question
+from iapt.data import periods
 
 MAY_2020 = Question("2020-05-01", "started_treatment", 1_880_000, "2023-24", "2013-14")
 
@@ -49,7 +51,6 @@ def test_a_figure_from_after_the_vintage_reaches_no_forecast(tmp_path, monkeypat
     table = tmp_path / "data" / "england.csv"
     table.write_text(table.read_text() + "month,2020-04,started_treatment,9000000,,nhs-monthly-activity,\n")
     monkeypatch.setenv("IAPT_DATA", str(tmp_path / "data"))
-    prospects.reach_by_window.cache_clear()
     planted = Question(*(getattr(MAY_2020, name) for name in ("as_of", "measure", "target", "target_year", "start")))
     assert planted.observed.equals(MAY_2020.observed)
     assert np.array_equal(planted.forecast.paths, MAY_2020.forecast.paths)
@@ -85,7 +86,7 @@ def test_the_fan_draws_what_its_data_say():
 
 
 def test_pace_needed_is_a_chart_of_its_own_in_another_colour():
-    from iapt.charts import COLOURS
+    from iapt.show.charts import COLOURS
 
     fan, pace = prospects.plot_fan(MAY_2020), prospects.plot_pace(MAY_2020)
     assert fan.name != pace.name and "pace_needed" not in fan.data and COLOURS["needed"] != COLOURS["forecast"]

@@ -25,8 +25,9 @@ from publishing import (
     zip_files,
 )  # fmt: skip
 
-from iapt import cli, publications
-from iapt.publications import Refusal, read
+from iapt import cli
+from iapt.data import publications
+from iapt.data.publications import Refusal, read
 
 SOUND = AUGUST_2025.read_bytes()
 FIGURES = {"referrals_received": "132762", "started_treatment": "88146", "finished_course": "51569", "at_caseness": "49181", "recovered": "24499", "reliably_improved": "34847", "reliably_recovered": "23084", "recovery_rate": "49.8", "waited_under_6_weeks_rate": "89.7", "waited_under_18_weeks_rate": "98.9", "waiting_for_treatment": "108077"}  # fmt: skip

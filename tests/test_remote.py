@@ -5,7 +5,9 @@ import sys
 import pytest
 import tiny
 
-from iapt import cli, remote, runs
+from iapt import cli
+from iapt.plan import runs
+from iapt.running import remote
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import pytest
 import tiny
 from nbformat import v4
 
-from iapt import cli, reports, runner, runs
+from iapt import cli
+from iapt.plan import runs
+from iapt.running import execution, reports, runner
 
 CELLS = {
     "good": (tiny.CHART, tiny.TABLE),
@@ -70,7 +72,7 @@ def test_failure_names_section_lines_and_error(made):
         "ZeroDivisionError: division by zero",
         f"the notebook so far: {out / 'function.failed.ipynb'}",
     ]
-    assert re.search(r"“Deep”(.*\n)*>   2  data.series.*\nValueError: .*nothing(.*\n)+?\(raised in iapt/data.py, line \d+, in \w+\)", results["package"].message)
+    assert re.search(r"“Deep”(.*\n)*>   2  data.series.*\nValueError: .*nothing(.*\n)+?\(raised in data/vintages.py, line \d+, in \w+\)", results["package"].message)
     assert re.search(r"“Bad grammar”(.*\n)*>   2  if x\n(.*\n)*SyntaxError: expected ':'", results["syntax"].message)
 
 
@@ -95,8 +97,8 @@ def test_partial_notebook_is_readable(made):
 def test_long_output_is_cut(made):
     out, _ = made
     text = tiny.read_text(out / "prints")
-    assert len(text) < reports.LONGEST_OUTPUT + 100
-    assert text.endswith(f"[{500 * 100_001 - reports.LONGEST_OUTPUT:,} more characters were printed]\n")
+    assert len(text) < execution.LONGEST_OUTPUT + 100
+    assert text.endswith(f"[{500 * 100_001 - execution.LONGEST_OUTPUT:,} more characters were printed]\n")
     assert (out / "prints" / "index.html").stat().st_size < 500_000
 
 
@@ -127,8 +129,8 @@ def test_no_machine_in_the_report(made):
 def test_warnings_that_are_many():
     lines = "".join(f"/x/site-packages/lib/mod.py:{n}: FutureWarning: number {n}\n  old_call()\n" for n in range(15))
     notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[v4.new_output("stream", name="stderr", text=lines), v4.new_output("stream", name="stdout", text="quiet")])])
-    reports.normalise(notebook)
-    told = reports.collect_warnings(notebook)
+    execution.normalise(notebook)
+    told = execution.collect_warnings(notebook)
     assert told[0] == "FutureWarning: number 0" and told[-1] == "and 5 more, in its notebook" and len(told) == 11
     printed = notebook.cells[0].outputs[1].text
     assert "/x/" not in printed and "lib/mod.py:3:" in printed
@@ -139,7 +141,7 @@ def test_streams_in_one_order():
     parts = [("stderr", "a"), ("stdout", "b"), ("stderr", "c"), ("", ""), ("stdout", "d"), ("stdout", "e"), ("stderr", "f"), ("stdout", "g")]
     outputs = [v4.new_output("stream", name=name, text=text) if name else v4.new_output("display_data") for name, text in parts]
     notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=outputs)])
-    reports.normalise(notebook)
+    execution.normalise(notebook)
     assert [(output.get("name"), output.get("text")) for output in notebook.cells[0].outputs] == [("stdout", "b"), ("stderr", "ac"), (None, None), ("stdout", "deg"), ("stderr", "f")]
 
 
@@ -191,14 +193,14 @@ def test_braces_in_the_folder(tmp_path):
 
 def test_refresh_keeps_outputs_and_says_what_failed(tmp_path):
     path = tiny.write_notebook(tmp_path / "a.ipynb", "number + 1")
-    reports.refresh(path)
+    execution.refresh(path)
     first = path.read_bytes()
     assert json.loads(first)["cells"][2]["outputs"][0]["data"]["text/plain"] == ["2"]
-    reports.refresh(path)
+    execution.refresh(path)
     assert path.read_bytes() == first
     broken = tiny.write_notebook(tmp_path / "b.ipynb", "## Here", "1 / 0").read_bytes()
     with pytest.raises(runs.RunError, match="(?s)b.ipynb failed in the section “Here”.*ZeroDivisionError"):
-        reports.refresh(tmp_path / "b.ipynb")
+        execution.refresh(tmp_path / "b.ipynb")
     assert (tmp_path / "b.ipynb").read_bytes() == broken
     assert {file.name for file in tmp_path.iterdir()} == {"a.ipynb", "b.ipynb"}
 

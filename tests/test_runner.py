@@ -12,7 +12,9 @@ import psutil
 import pytest
 import tiny
 
-from iapt import parameters, reports, runner, runs
+from iapt.plan import parameters, runs
+from iapt.running import failures, folders, reports, runner
+
 
 def find_leftovers(out: Path) -> list[str]:
     return [path.name for path in out.glob(".*")] + [f"process {process.pid}" for process in find_family(out)]
@@ -132,7 +134,7 @@ def test_lock_of_a_killed_runner_is_free(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     began = time.monotonic()
-    with runner.own(out):
+    with folders.own(out):
         assert time.monotonic() - began < 1
         assert list(out.glob(".staging-*")) == []
 
@@ -212,23 +214,23 @@ def test_read_only_folder(tmp_path):
 @pytest.mark.parametrize("swaps", [True, False], ids=["swap", "no swap"])
 def test_put_in_place(tmp_path, monkeypatch, swaps):
     if not swaps:
-        monkeypatch.setattr(runner, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     for text in ("first", "second"):
-        staging = runner.make_staging(tmp_path)
+        staging = folders.make_staging(tmp_path)
         (staging / "report" / "run.json").write_text(text)
         (staging / "report" / f"{text}.txt").write_text(text)
-        runner.put_in_place(staging, tmp_path / "areas" / "x")
+        folders.put_in_place(staging, tmp_path / "areas" / "x")
         assert tiny.digest(tmp_path).keys() == {"areas/x/run.json", f"areas/x/{text}.txt"}
     assert list(tmp_path.glob(".*")) == []
 
 
 def test_report_moved_aside_comes_back(tmp_path, monkeypatch):
     """Where folders cannot be swapped, a runner may be killed between two moves."""
-    monkeypatch.setattr(runner, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     final = tmp_path / "areas" / "x"
     final.mkdir(parents=True)
     (final / "run.json").write_text("old")
-    staging = runner.make_staging(tmp_path)
+    staging = folders.make_staging(tmp_path)
     rename = os.rename
 
     def rename_once(source, target):
@@ -238,10 +240,10 @@ def test_report_moved_aside_comes_back(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "rename", rename_once)
     with pytest.raises(KeyboardInterrupt):
-        runner.put_in_place(staging, final)
+        folders.put_in_place(staging, final)
     monkeypatch.setattr(os, "rename", rename)
     assert not final.exists()
-    with runner.own(tmp_path):
+    with folders.own(tmp_path):
         assert (final / "run.json").read_text() == "old"
 
 
@@ -315,7 +317,7 @@ def test_kernel_that_does_not_start_is_tried_twice(tmp_path, monkeypatch):
     def make_late(*arguments):
         tries.write_text(tries.read_text() + "x")
         if len(tries.read_text()) < 2 or "never" in str(arguments[0].name):
-            raise reports.KernelNotStarted("the kernel did not start: port taken")
+            raise failures.KernelNotStarted("the kernel did not start: port taken")
         return make(*arguments)
 
     monkeypatch.setattr(reports, "make", make_late)

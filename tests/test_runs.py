@@ -5,7 +5,7 @@ import re
 import pytest
 import tiny
 
-from iapt import parameters, runs
+from iapt.plan import parameters, runs
 
 
 def load(tmp_path, text: str) -> dict[str, runs.Run]:
@@ -136,7 +136,7 @@ def test_each_part_of_a_fingerprint(tmp_path, tables, monkeypatch):
 def test_fingerprint_follows_the_package_and_the_lock_file(tmp_path, monkeypatch):
     run = tiny.make_run(tmp_path, "a", "1")
     before = run.fingerprint()
-    for part, file in (("package", "src/iapt/data.py"), ("lock file", "requirements.lock")):
+    for part, file in (("package", "src/iapt/data/vintages.py"), ("lock file", "requirements.lock")):
         digest = runs.digest_file
         monkeypatch.setattr(runs, "digest_file", lambda path, file=file: "changed" if path == runs.ROOT / file else digest(path))
         after = run.fingerprint()

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from iapt import access, booklet, data, runner, runs, site, words
-from iapt.places import REPORTS, ROOT
+from iapt import data
+from iapt.answers import access
+from iapt.paths import REPORTS, ROOT
+from iapt.plan import runs
+from iapt.running import runner
+from iapt.show import words
+from iapt.site import booklet, indexes
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_gives_the_answer_that_the_code_computes():
-    assert site.headline() in README
+    assert indexes.headline() in README
     assert f"Figures to {words.vintage('latest').partition(', to ')[2]}" in README
 
 
@@ -52,7 +57,7 @@ def made(tmp_path_factory) -> Path:
     known = runs.load()
     chosen = [known["access"], known["claims-2020"]]
     assert {result.state for result in runner.make_all(chosen, out)} == {"made"}
-    site.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
+    indexes.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
     return out
 
 
@@ -73,7 +78,7 @@ def test_the_method_page_holds_every_source_measure_and_break(made):
 
 def test_the_gallery_has_the_answers_and_figures_that_exist(made):
     gallery = (made / "README.md").read_text(encoding="utf-8")
-    assert site.headline() in gallery
+    assert indexes.headline() in gallery
     for link in re.findall(r"\]\(([^)]+\.svg)\)", gallery):
         assert (made / link).exists()
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iapt import data, today
+from iapt import data
+from iapt.answers import today
 
 FINISHED, STARTS = "finished_course", "started_treatment"
 

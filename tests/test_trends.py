@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.proportion import proportion_confint
 
-from iapt import trends
+from iapt.models import trends
 
 
 def quarters(values, start="2014Q1") -> pd.Series:

@@ -5,9 +5,11 @@ import re
 
 import pandas as pd
 import pytest
-
 from conftest import VINTAGES
-from iapt import access, claims, finishing, provenance, recovery, trends, words
+
+from iapt.answers import access, claims, finishing, provenance, recovery
+from iapt.models import trends
+from iapt.show import words
 
 
 @pytest.mark.parametrize("value, text", [(0, "0"), (999, "999"), (1257718, "1,257,718"), (1234.4, "1,234"), (-5000, "-5,000")])
@@ -75,7 +77,7 @@ def test_a_table_names_its_columns_as_headers_and_aligns_only_numbers():
 # ---------------------------------------------------------------- sentences at any vintage
 
 SENTENCES = {
-    f"{function.__module__.removeprefix('iapt.')}.{function.__name__}": function
+    f"{function.__module__.removeprefix('iapt.answers.')}.{function.__name__}": function
     for function in (access.answer, access.describe_growth, finishing.answer, finishing.describe_slowdown, finishing.describe_share, recovery.answer, recovery.describe_uncertainty, recovery.describe_screen, claims.answer)
 }
 TABLES = {"access.list_outcomes": access.list_outcomes, "access.list_years": access.list_years, "claims.show": claims.show}

@@ -9,8 +9,9 @@ import time
 import pytest
 from publishing import change, copy_data, digest
 
-from iapt import additions, cli, writing
-from iapt.publications import read
+from iapt import cli
+from iapt.data import additions, writing
+from iapt.data.publications import read
 
 OLD = {"england.csv": "old figures\n", "sources.csv": "old sources\n", "other.csv": "untouched\n"}
 NEW = {"england.csv": "new figures\n" * 2000, "sources.csv": "new sources\n"}

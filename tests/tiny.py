@@ -12,15 +12,15 @@ from collections.abc import Callable
 from multiprocessing import forkserver
 from pathlib import Path
 
-import psutil
 import pytest
 
-from iapt import runner, runs
+from iapt.plan import runs
+from iapt.running.jobs import Result
 
 PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
 CHART = """
 import pandas as pd
-from iapt import charts, words
+from iapt.show import charts, words
 canvas = charts.open_canvas("line", f"Line {number}", "unit", ["note"], "source", as_of)
 canvas.axes.plot([1, 2, 3], [number, 2, 1])
 charts.close_canvas(canvas, pd.DataFrame({"x": [1, 2, 3]}), "a line")
@@ -68,12 +68,12 @@ def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessi
     return process
 
 
-def read_results(out: Path) -> list[runner.Result]:
+def read_results(out: Path) -> list[Result]:
     """How the runs of the last runner for a folder ended, in the order in which they did."""
     return pickle.loads(out.with_suffix(".results").read_bytes())
 
 
-def make(chosen: list[runs.Run], out: Path, **options: object) -> dict[str, runner.Result]:
+def make(chosen: list[runs.Run], out: Path, **options: object) -> dict[str, Result]:
     """Make reports in a process of their own; how each ended, by name."""
     start(chosen, out, **options).join()
     return {result.run.name: result for result in read_results(out)}

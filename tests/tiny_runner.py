@@ -6,9 +6,11 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from iapt import data, runner, runs
+from iapt import data
+from iapt.plan import runs
+from iapt.running import child, runner
 
-runner.preload()
+child.preload()
 data.known("latest")
 
 

@@ -9,9 +9,13 @@ from collections import Counter
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from iapt import runs
-from iapt.places import NOTEBOOKS, REPORTS, RESULTS
+from iapt.paths import NOTEBOOKS, REPORTS, RESULTS
+from iapt.plan import runs
+
+if TYPE_CHECKING:
+    from iapt.running.jobs import Result
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     report.add_argument("--force", action="store_true", help="also make reports that are up to date")
     report.add_argument("--kernel", action="store_true", help="use ordinary Jupyter kernels, one start-up a run")
     report.add_argument("--scheduler", default="", metavar="ADDRESS", help="run the notebooks on the dask cluster at tcp://host:port")
-    report.add_argument("--limit", type=int, default=300, metavar="SECONDS", help="how long a run may take (default: 300)")
+    report.add_argument("--limit", type=_read_seconds, default=300, metavar="SECONDS", help="how long a run may take (default: 300)")
     report.add_argument("--pdf", action="store_true", help="afterwards print them as one document, reports.pdf")
     report.set_defaults(do=_report)
     commands.add_parser("runs", help="list every run with its parameters and state").set_defaults(do=_list_runs)
@@ -60,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from iapt import remote, runner
+    from iapt.running import remote, runner
 
     began, known = time.monotonic(), runs.load()
     chosen = runs.select(known, options.runs, options.set, options.each)
@@ -86,13 +90,13 @@ def _report(options: argparse.Namespace) -> int:
         return 1
     print(f"the reports are in {place}; open {out / 'index.html'}")
     if options.pdf:
-        from iapt import booklet
+        from iapt.site import booklet
 
         print(f"to print: {booklet.write_booklet(out)}")
     return 0
 
 
-def _describe_failure(result: "runner.Result", options: argparse.Namespace) -> str:
+def _describe_failure(result: "Result", options: argparse.Namespace) -> str:
     values = " ".join(f"{name}={value}" for name, value in result.run.parameters.items()) or "the defaults"
     alone = ["iapt", "report", *result.run.asked, *(["--out", options.out] if options.out else []), *(["--kernel"] if options.kernel else [])]
     lines = [f"{result.run.name} with {values}", *result.message.splitlines(), f"to run it alone: {shlex.join(alone)}"]
@@ -100,20 +104,22 @@ def _describe_failure(result: "runner.Result", options: argparse.Namespace) -> s
 
 
 def _write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) -> None:
-    from iapt import reports, runner, site
+    from iapt.running import failures, folders, reports
+    from iapt.site import indexes
 
-    listed = {run.name: run for run in [*(part for run in known.values() for part in runs.spread(run)), *chosen]}
+    listed = {run.name: run for run in [*runs.list_all(known), *chosen]}
     try:
-        with runner.own(out):
-            site.write_site([(run, reports.state_of(run, out / run.name)) for run in listed.values()], out)
+        with folders.own(out):
+            indexes.write_site([(run, reports.state_of(run, out / run.name)) for run in listed.values()], out)
     except OSError as error:
-        raise runs.RunError(f"the pages around the reports: {reports.describe_trouble(error, out)}") from None
+        raise runs.RunError(f"the pages around the reports: {failures.describe_trouble(error, out)}") from None
 
 
 def _list_runs(options: argparse.Namespace) -> int:
-    from iapt import parameters, reports
+    from iapt.plan import parameters
+    from iapt.running import reports
 
-    for run in (part for run in runs.load().values() for part in runs.spread(run)):
+    for run in runs.list_all(runs.load()):
         defaults = {name: parameter.default for name, parameter in parameters.read(runs.read_notebook(run.notebook)).items()}
         values = " ".join(f"{name}={value}" for name, value in (defaults | run.parameters).items())
         print(f"{run.name:<20} {run.notebook.stem:<16} {reports.state_of(run, REPORTS / run.name):<20} {values}")
@@ -121,12 +127,18 @@ def _list_runs(options: argparse.Namespace) -> int:
 
 
 def _refresh(options: argparse.Namespace) -> int:
-    from iapt import reports
+    from iapt.running import execution
 
     for path in sorted(NOTEBOOKS.glob("*.ipynb")):
-        reports.refresh(path)
+        execution.refresh(path)
         print(f"{path.stem}: outputs renewed", flush=True)
     return 0
+
+
+def _read_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return int(text)
 
 
 def _read_day(text: str) -> date:
@@ -137,14 +149,16 @@ def _read_day(text: str) -> date:
 
 
 def _add(options: argparse.Namespace) -> int:
-    from iapt import data, publications, writing
+    from iapt import data
+    from iapt.data import publications, writing
 
     with writing.locked(data.folder()):
         return _take([publications.read(file) for file in options.files], {}, options)
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from iapt import data, downloads, writing
+    from iapt import data
+    from iapt.data import downloads, writing
 
     with writing.locked(data.folder()):
         found = dict(downloads.fetch(downloads.choose(options.periods)))
@@ -152,7 +166,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _take(publications: list, digests: dict[str, str], options: argparse.Namespace) -> int:
-    from iapt import additions
+    from iapt.data import additions
 
     planned = additions.plan(publications, options.published)
     for addition in planned:
@@ -169,11 +183,14 @@ def _take(publications: list, digests: dict[str, str], options: argparse.Namespa
 
 
 def _check(options: argparse.Namespace) -> int:
-    from iapt import data, overview
+    from iapt import data
+    from iapt.data import overview
+    from iapt.running import reports
 
     problems = data.check()
     for problem in problems:
         print(problem, file=sys.stderr)
     if not problems:
-        print(overview.write())
+        states = {run.name: reports.state_of(run, REPORTS / run.name) for run in runs.list_all(runs.load())}
+        print(overview.write([f"{name}: {state}" for name, state in states.items() if state != "up to date"]))
     return 1 if problems else 0

@@ -44,7 +44,7 @@ def filter_england(path: Path):
 
 
 def time_both(big: Path, small: Path) -> None:
-    from iapt import additions, publications
+    from iapt.data import additions, publications
 
     def add(path: Path):
         return additions.plan([publications.read(path)])

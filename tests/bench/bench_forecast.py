@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import pandas as pd
 
-from iapt.forecast import POOL, REFERENCES, forecast
+from iapt.models.forecast import POOL, REFERENCES, forecast
 
 
 def make_quarters() -> pd.Series:

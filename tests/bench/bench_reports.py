@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from iapt import runs
+from iapt.plan import runs
 
 BIN = Path(sys.executable).parent
 AREAS = 50
@@ -107,7 +107,9 @@ def measure_memory():
 STAGES = """
 import json, sys, time
 clock = [time.perf_counter()]
-from iapt import pages, reports, runner, runs
+from iapt.plan import runs
+from iapt.running import child, execution, reports, runner
+from iapt.site import pages
 from pathlib import Path
 stages = {}
 def lap(name, since):
@@ -121,12 +123,12 @@ def timed(module, function, name):
         finally:
             lap(name, began)
     setattr(module, function, wrapped)
-timed(reports, "execute", "executing"); timed(pages, "render", "rendering"); timed(reports, "write_report", "writing")
-normalise = reports.normalise
+timed(execution, "execute", "executing"); timed(pages, "render", "rendering"); timed(reports, "write_report", "writing")
+normalise = execution.normalise
 def keep_time(notebook):
     stages["cells"] = sum(cell.metadata.papermill.duration or 0 for cell in notebook.cells)
     normalise(notebook)
-reports.normalise = keep_time
+execution.normalise = keep_time
 make = reports.make
 def make_and_tell(run, folder, fingerprint, limit):
     stages.clear()
@@ -137,7 +139,7 @@ reports.make = make_and_tell
 known = runs.load()
 chosen = [run for run in known.values() if not run.each]
 began = time.perf_counter(); [run.values() for run in chosen]; check = time.perf_counter() - began
-began = time.perf_counter(); runner.preload(); imports = time.perf_counter() - began
+began = time.perf_counter(); child.preload(); imports = time.perf_counter() - began
 Path(sys.argv[1], "shared").write_text(json.dumps({"checks": check, "imports": imports}))
 list(runner.make_all(chosen, Path(sys.argv[1]) / "out", workers=1))
 """
@@ -181,7 +183,8 @@ COPIES = r"""
 import sys
 from dataclasses import replace
 from pathlib import Path
-from iapt import runner, runs
+from iapt.plan import runs
+from iapt.running import runner
 chosen = [replace(run, name=f"{run.name}-{i}") for run in runs.select(runs.load(), [sys.argv[2]], []) for i in range(int(sys.argv[3]))]
 results = list(runner.make_all(chosen, Path(sys.argv[1])))
 sys.exit("\n".join(result.message for result in results if result.state != "made") or None)

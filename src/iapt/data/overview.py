@@ -1,0 +1,89 @@
+"""What the data hold, on one screen: coverage, gaps, conflicts between sources, and what is out of date."""
+
+from itertools import pairwise
+
+import pandas as pd
+
+from iapt import data
+from iapt.data import periods
+
+SHOWN = 5
+"""How many gaps and conflicts fit on the screen."""
+
+
+def write(stale: list[str]) -> str:
+    """The screen of `iapt check`, for data without problems; `stale` are the reports that are out of date."""
+    known, tables = data.known(), data.load()
+    newest = periods.label(data.newest_month()) if len(known) else "none"
+    lines = [
+        f"{len(known)} figures of {known['measure'].nunique()} measures from {known['source'].nunique()} sources; newest month: {newest}",
+        "",
+    ]
+    lines += [f"{'':<40}{'years':<22}{'quarters':<30}{'months':<22}"]
+    for measure in tables["measures"]["measure"]:
+        cells = [_cover(known, measure, frequency) for frequency in periods.FREQUENCIES]
+        lines.append(f"{data.label(measure):<40}{cells[0]:<22}{cells[1]:<30}{cells[2]:<22}".rstrip())
+    lines += _head("gaps between the first and the last figure", find_gaps(known))
+    lines += _head("conflicts between sources, beyond rounding", find_conflicts(known))
+    unread = _find_unread(known, tables["publications"])
+    lines += [
+        "",
+        f"listed in publications.csv, not in the data: {', '.join(unread) + '; to add them: iapt fetch' if unread else 'none'}",
+    ]
+    return "\n".join(lines + _head("reports out of date", stale))
+
+
+def _cover(known: pd.DataFrame, measure: str, frequency: str) -> str:
+    held = known.loc[(known["measure"] == measure) & (known["frequency"] == frequency), "period"]
+    return f"{periods.write(held.min())} to {periods.write(held.max())}" if len(held) else ""
+
+
+def _head(title: str, found: list[str]) -> list[str]:
+    more = [f"  and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
+    return ["", f"{title}: {len(found) or 'none'}", *(f"  {line}" for line in found[:SHOWN]), *more]
+
+
+def find_gaps(known: pd.DataFrame) -> list[str]:
+    """The runs of missing periods of each measure, the longest first."""
+    gaps = []
+    for (frequency, measure), held in known.groupby(["frequency", "measure"])["period"]:
+        inside = pd.period_range(held.min(), held.max(), freq=periods.FREQUENCIES[frequency])
+        missing = inside[~inside.isin(held)]
+        breaks = [
+            0,
+            *(place for place in range(1, len(missing)) if missing[place] != missing[place - 1] + 1),
+            len(missing),
+        ]
+        for start, end in pairwise(breaks):
+            if end > start:
+                gaps.append(
+                    (
+                        end - start,
+                        f"{data.label(measure)}: {periods.write(missing[start])} to {periods.write(missing[end - 1])}, {end - start} {frequency}{'s' * (end - start > 1)}",
+                    )
+                )
+    return [text for _, text in sorted(gaps, key=lambda gap: -gap[0])]
+
+
+def find_conflicts(known: pd.DataFrame) -> list[str]:
+    """The figures that sources give differently, by more than they are rounded, the largest difference first."""
+    exact = known["measure"].str.endswith("_rate").map({True: 0.1, False: 1.0})
+    known = known.assign(
+        reach=known["rounded_to"].astype(float).fillna(exact) / 2, when=known["period"].map(periods.write)
+    )
+    conflicts = []
+    for (_, period, measure), group in known.groupby(["frequency", "when", "measure"]):
+        if len(group) > 1 and (group["value"] - group["reach"]).max() > (group["value"] + group["reach"]).min() + 1e-9:
+            group = group.sort_values("available", ascending=False)
+            size = 100 * (group["value"].max() / max(group["value"].min(), 1e-9) - 1)
+            values = " against ".join(f"{row.value:,.10g} ({row.source})" for row in group.itertuples())
+            conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g} %: {values}"))
+    return [text for _, text in sorted(conflicts, key=lambda conflict: -conflict[0])]
+
+
+def _find_unread(known: pd.DataFrame, listed: pd.DataFrame) -> list[str]:
+    held = {(frequency, periods.write(period)) for frequency, period in zip(known["frequency"], known["period"])}
+    return [
+        period for frequency, period in zip(listed["frequency"], listed["period"]) if (frequency, period) not in held
+    ]
+

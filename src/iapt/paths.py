@@ -1,0 +1,13 @@
+"""Where things are in the repository."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+ROOT = PACKAGE.parents[1]
+NOTEBOOKS, REPORTS, RESULTS = ROOT / "notebooks", ROOT / "reports", ROOT / "results"
+
+
+def data_folder() -> Path:
+    """Where the tables are: `data/` of the repository, or the folder that the variable IAPT_DATA names."""
+    return Path(os.environ.get("IAPT_DATA") or ROOT / "data").resolve()

@@ -1,0 +1,205 @@
+"""Parameters of notebooks: defined once, in the tagged cell of the notebook, and checked before anything runs.
+
+`check` is called by each notebook on its own names; `validate` by the runner before it starts a kernel.
+"""
+
+import ast
+import difflib
+import tokenize
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import StringIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+
+
+class ParameterError(ValueError):
+    """A parameter that a notebook cannot run with; the message names it, its value and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter as the notebook's cell defines it: name, type, default and the comment that explains it."""
+
+    name: str
+    type: type
+    default: object
+    help: str
+
+
+def read(notebook: dict) -> dict[str, Parameter]:
+    """The parameters that a notebook defines in its cell tagged `parameters`, by name.
+
+    Raises ParameterError where the notebook has no such cell, or the cell holds more than annotated scalars.
+    """
+    tagged = [cell for cell in notebook["cells"] if "parameters" in cell["metadata"].get("tags", [])]
+    if len(tagged) != 1:
+        raise ParameterError(f"the notebook has {len(tagged)} cells tagged parameters; expected one")
+    source = "".join(tagged[0]["source"])
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokenize.generate_tokens(StringIO(source).readline) if token.type == tokenize.COMMENT}
+    found = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.AnnAssign) or getattr(node.annotation, "id", None) not in TYPES:
+            raise ParameterError(f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is")
+        name = node.target.id
+        found[name] = Parameter(name, TYPES[node.annotation.id], ast.literal_eval(node.value), comments.get(node.lineno, ""))
+    return found
+
+
+def validate(defined: dict[str, Parameter], given: dict[str, object]) -> dict[str, object]:
+    """All values that a notebook will run with: what is given, the defaults for the rest.
+
+    Raises ParameterError for an unknown name, a wrong type, or a value that its rule refuses.
+    """
+    for name in given:
+        find(name, defined)
+    values = {name: given.get(name, parameter.default) for name, parameter in defined.items()}
+    for name, value in values.items():
+        _check_type(name, value, defined[name].type)
+    for name in values:
+        if name in RULES:
+            RULES[name](values)
+    return values
+
+
+def find(name: str, defined: dict[str, Parameter]) -> Parameter:
+    """The parameter of this name. Raises ParameterError, with the nearest known one, where there is none."""
+    if name not in defined:
+        near = difflib.get_close_matches(name, defined, 1)
+        raise ParameterError(f"unknown parameter {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(defined)}")
+    return defined[name]
+
+
+def check(namespace: dict) -> None:
+    """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
+
+    The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    """
+    kinds = namespace.get("__annotations__", {})
+    defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
+    plain = {name: value for name, value in namespace.items() if not name.startswith("_") and isinstance(value, (str, int, float, list, dict, tuple)) and name not in ("In", "Out")}
+    validate(defined, plain)
+
+
+def check_question(question: object) -> None:
+    """Check the attributes of an object that are named like parameters against their rules. Raises ParameterError."""
+    values = {name: getattr(question, name) for name in RULES if hasattr(question, name)}
+    for name in values:
+        RULES[name](values)
+
+
+def parse(text: str, parameter: Parameter) -> object:
+    """A value from the command line as its parameter's type; text stays text as it was written."""
+    if parameter.type is bool:
+        if text not in ("true", "false"):
+            raise ParameterError(f"{parameter.name} is {text!r}; allowed: true, false")
+        return text == "true"
+    try:
+        return parameter.type(text)
+    except ValueError:
+        raise ParameterError(f"{parameter.name} is {text!r}; expected {_name(parameter.type)}") from None
+
+
+def _name(kind: type) -> str:
+    return {str: "text", int: "a whole number", float: "a number", bool: "True or False"}[kind]
+
+
+def _check_type(name: str, value: object, kind: type) -> None:
+    if kind is float and type(value) is int:
+        return
+    if type(value) is not kind:
+        raise ParameterError(f"{name} is {value!r} ({type(value).__name__}); expected {_name(kind)}")
+
+
+# ---------------------------------------------------------------- rules
+
+
+def _check_as_of(values: dict) -> None:
+    from iapt import data
+
+    try:
+        limit = data.day(values["as_of"])
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    available = data.known()["available"]
+    start, end = FIRST_VINTAGE, f"{available.max():%Y-%m-%d}"
+    if limit is not None and not start <= values["as_of"] <= end:
+        raise ParameterError(f"as_of is {values['as_of']}; allowed: {start} to {end}, the days for which figures are held, or latest")
+
+
+FIRST_VINTAGE = "2015-01-31"
+"""Before this day less than a year of the data set's first full years is known, too little for the charts."""
+
+def _check_measure(values: dict) -> None:
+    allowed = ("started_treatment", "finished_course")
+    if values["measure"] not in allowed:
+        raise ParameterError(f"measure is {values['measure']!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_target(values: dict) -> None:
+    if not 0 < values["target"] < 100_000_000:
+        raise ParameterError(f"target is {values['target']}; expected a number of referrals a year above 0")
+
+
+def _parse_year(values: dict, name: str) -> "pd.Period":
+    from iapt.data import periods
+
+    try:
+        return periods.parse(values[name], "year")
+    except ValueError as error:
+        raise ParameterError(f"{name}: {error}") from None
+
+
+def _check_target_year(values: dict) -> None:
+    from iapt import data
+    from iapt.data import periods
+
+    year = _parse_year(values, "target_year")
+    known = data.series(values.get("measure", "finished_course"), "year", values["as_of"]).dropna().index[-1]
+    last = known + LONGEST
+    if not known < year <= last:
+        raise ParameterError(f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, the years ahead of the vintage {values['as_of']}")
+
+
+def _check_start(values: dict) -> None:
+    from iapt import data
+    from iapt.data import periods
+
+    year = _parse_year(values, "start")
+    first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
+    newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
+    if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
+        raise ParameterError(f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least {FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}")
+
+
+def _check_area(values: dict) -> None:
+    from iapt import data
+
+    try:
+        data.find_place(values["area"])
+    except ValueError as error:
+        raise ParameterError(str(error)) from None
+    held, limit = data.known("latest", "areas"), data.day(values["as_of"])
+    first = held[held["area"].str.startswith("Q")]["available"].min()
+    if limit is not None and limit < first:
+        raise ParameterError(f"as_of is {values['as_of']}; figures of areas are held from {first:%Y-%m-%d}")
+
+
+LONGEST = 10
+"""Years ahead that a forecast may look."""
+FEWEST_QUARTERS = 12
+"""Quarters that a forecast needs to look back on."""
+
+RULES: dict[str, Callable[[dict], None]] = {
+    "as_of": _check_as_of,
+    "measure": _check_measure,
+    "target": _check_target,
+    "target_year": _check_target_year,
+    "start": _check_start,
+    "area": _check_area,
+}

@@ -1,0 +1,204 @@
+"""The list of runs: which notebook makes which report, with which parameters, and what it depends on.
+
+This module imports nothing heavy, so that listing runs and finding nothing to do stay fast.
+"""
+
+import csv
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
+from iapt.plan import parameters
+
+CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
+"""Tables of data/ that every report may use; a run names the others it needs under `data`."""
+
+
+class RunError(ValueError):
+    """A run that cannot be made as asked; the message says what is wrong and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One report: a notebook, the parameters it differs by, and the tables it declares beside the core ones.
+
+    `asked` are the arguments of `iapt report` that make this report alone.
+    """
+
+    name: str
+    notebook: Path
+    title: str
+    parameters: dict[str, object] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    each: str = ""
+    asked: tuple[str, ...] = ()
+
+    def values(self) -> dict[str, object]:
+        """All parameters that the notebook runs with, checked. Raises ParameterError."""
+        try:
+            return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+        except parameters.ParameterError as error:
+            raise parameters.ParameterError(f"{self.name}: {error}") from None
+
+    def fingerprint(self) -> dict[str, str]:
+        """A digest of each thing that the outputs depend on: code cells, parameters, package, data, lock file."""
+        code = [("".join(cell["source"]), "parameters" in cell["metadata"].get("tags", [])) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "code"]
+        tables = [data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}" for name in (*CORE_TABLES, *self.data)]
+        return {
+            "code": _digest(code),
+            "parameters": _digest(self.parameters),
+            "package": digest_package(),
+            "data": _digest([digest_file(table) for table in tables]),
+            "lock file": digest_file(ROOT / "requirements.lock"),
+        }
+
+    def prose_fingerprint(self) -> str:
+        """A digest of what only the page depends on: prose and its place among the code, tags, templates, the list of runs."""
+        cells = [cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"]]
+        templates = sorted((PACKAGE / "site" / "templates").glob("*"))
+        return _digest([cells, self.title, [digest_file(file) for file in templates], digest_file(NOTEBOOKS / "runs.toml")])
+
+
+def digest_package() -> str:
+    """A digest of the package's source."""
+    return _digest([digest_file(file) for file in sorted(PACKAGE.rglob("*.py"))])
+
+
+def digest_file(path: Path) -> str:
+    """A digest of a file's content; `missing` where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return "missing"
+    return _digest_content(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _digest_content(path: Path, modified: int, size: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def read_notebook(path: Path) -> dict:
+    """A notebook as plain JSON. Raises RunError where the file is missing or no notebook."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.ipynb")))
+        raise RunError(f"there is no notebook {path.name}; known: {known}") from None
+    except ValueError as error:
+        raise RunError(f"{path.name} is not a notebook: {error}") from None
+
+
+def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
+    """All runs by name, in the order of the file.
+
+    Raises RunError where the file cannot be read, or an entry lacks notebook or title or has an unknown key.
+    """
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RunError(f"{path.name} cannot be read: {error}") from None
+    return {name: _read_entry(path.name, name, entry) for name, entry in entries.items()}
+
+
+def _read_entry(file: str, name: str, entry: object) -> Run:
+    keys = set(entry) if isinstance(entry, dict) else set()
+    if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each"}:
+        raise RunError(f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found {', '.join(sorted(keys)) or entry!r}")
+    return Run(name, path_of(entry["notebook"]), entry["title"], entry.get("parameters", {}), tuple(entry.get("data", ())), entry.get("each", ""))
+
+
+def path_of(notebook: str) -> Path:
+    """The file of a notebook that is named without its folder and ending."""
+    return NOTEBOOKS / f"{notebook}.ipynb"
+
+
+def spread(run: Run, each: str = "") -> list[Run]:
+    """A run with `each` as one run for every value that its table lists; any other run as it is.
+
+    `each` spreads a run by a parameter of which its own entry says nothing.
+    """
+    if not run.each and not each:
+        return [run]
+    folder = run.name if run.each else f"{run.name}-by-{each}"
+    return [
+        replace(run, name=f"{folder}/{value.lower()}", title=title, parameters={**run.parameters, (run.each or each): value}, each="")
+        for value, title in list_values(run.each or each)
+    ]
+
+
+def list_all(known: dict[str, Run]) -> list[Run]:
+    """Every run of the list, those for each value of a parameter spread out."""
+    return [part for run in known.values() for part in spread(run)]
+
+
+def list_values(parameter: str) -> list[tuple[str, str]]:
+    """The values a parameter takes when a notebook runs for each, with their names: the codes of all areas, England first.
+
+    Raises RunError for a parameter without such a table.
+    """
+    if parameter != "area":
+        raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
+    with (data_folder() / "places.csv").open(encoding="utf-8", newline="") as handle:
+        return [(row["area"], row["name"]) for row in csv.DictReader(handle)]
+
+
+def select(known: dict[str, Run], names: list[str], settings: list[str], each: str = "") -> list[Run]:
+    """The runs of these names (all where none is given), spread out, with settings such as `as_of=2020-05-01` applied.
+
+    A name such as `areas/qe1` or `areas/Devon` picks one of a run for each; so does a setting of the parameter that it
+    is spread by. With `each`, the runs named are spread by this parameter; where none is named, those of which the
+    list of runs says so. Raises RunError for a name that does not exist, with
+    the nearest known one, and ParameterError for a setting that the notebook refuses.
+    """
+    chosen = []
+    for name in names or [name for name, run in known.items() if not each or run.each == each]:
+        base, _, part = name.partition("/")
+        if base not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}")
+        set_by_hand = known[base].each in {setting.partition("=")[0] for setting in settings}
+        runs = [replace(known[base], each="")] if set_by_hand and not part else spread(known[base], each if not part else "")
+        chosen += [replace(run, asked=_ask(base, run, each)) for run in (_pick(runs, base, part) if part else runs)]
+    if not chosen:
+        raise RunError(f"no run is made for each {each}; name one, such as: iapt report RUN --each {each}")
+    return [_apply(run, settings) for run in chosen] if settings else chosen
+
+
+def _pick(runs: list[Run], base: str, part: str) -> list[Run]:
+    """Of a run that was spread out the one with this value, or with this name for people."""
+    found = [run for run in runs if part.lower() in (run.name.partition("/")[2], run.title.lower())]
+    if not found:
+        every = [known for run in runs for known in (run.name, f"{base}/{run.title}")]
+        near = difflib.get_close_matches(f"{base}/{part}", every, 5) or every[:1]
+        raise RunError(f"unknown run {f'{base}/{part}'!r}; known are {', '.join(near)} and others, listed by: iapt runs")
+    return found
+
+
+def _ask(base: str, run: Run, each: str) -> tuple[str, ...]:
+    """The arguments that select one run: its name, or that of its notebook's run with the value it is spread by."""
+    return (base, "--set", f"{each}={run.parameters[each]}") if run.name.startswith(f"{base}-by-") else (run.name,)
+
+
+def _apply(run: Run, settings: Iterable[str]) -> Run:
+    defined = parameters.read(read_notebook(run.notebook))
+    given = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise RunError(f"--set takes name=value; found {setting!r}")
+        given[name] = parameters.parse(text, parameters.find(name, defined))
+    suffix = re.sub(r"[^\w.-]+", "-", "-".join(f"{name}-{value}" for name, value in given.items()))
+    asked = [argument for setting in settings for argument in ("--set", setting)]
+    return replace(run, name=f"{run.name}-{suffix}", parameters=run.parameters | given, asked=(*run.asked, *asked))

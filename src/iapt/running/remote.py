@@ -1,0 +1,65 @@
+"""Reports in storage of other kinds: `s3://`, `gs://`, `abfs://` and whatever else fsspec knows.
+
+Such places cannot replace a folder in one step, so a report is made here and then copied, `run.json` last: a
+report whose `run.json` is there is whole. What is there already, the same, is not copied again.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from iapt.paths import RESULTS
+from iapt.plan.runs import RunError
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is an address such as s3://bucket/reports, and not a folder."""
+    return "://" in place
+
+
+def choose_local(place: str) -> Path:
+    """The folder in which reports for a place are made: the place itself, or a folder of its own under results/."""
+    return RESULTS / "remote" / quote(place, safe="") if is_remote(place) else Path(place)
+
+
+def send(local: Path, place: str, names: Iterable[str]) -> int:
+    """Copy the reports of these names, and the pages around them, to an address; how many reports had changed.
+
+    Raises RunError where the address, its driver or the right to write there is missing.
+    """
+    try:
+        import fsspec
+    except ModuleNotFoundError:
+        raise RunError(f"{place} needs more libraries; install them with: pip install 'iapt[remote]'") from None
+    try:
+        system, root = fsspec.core.url_to_fs(place)
+        root = root.rstrip("/")
+        changed = sum(_send_report(system, local / name, f"{root}/{name}") for name in names if (local / name / "run.json").exists())
+        around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
+        for page in [*local.glob("*.html"), *local.glob("*.md"), *around]:
+            _put(system, page, f"{root}/{page.relative_to(local).as_posix()}")
+    except ImportError as error:
+        raise RunError(f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})") from None
+    except Exception as error:  # every driver has errors of its own
+        raise RunError(f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}") from None
+    return changed
+
+
+def _send_report(system, report: Path, target: str) -> bool:
+    mark = f"{target}/run.json"
+    if system.exists(mark) and system.cat_file(mark) == (report / "run.json").read_bytes():
+        return False
+    files = {f"{target}/{file.relative_to(report).as_posix()}": file for file in sorted(report.rglob("*")) if file.is_file() and file.name != "run.json"}
+    if system.exists(mark):
+        system.rm_file(mark)
+    for address, file in files.items():
+        _put(system, file, address)
+    for stale in set(map(system._strip_protocol, system.find(target))) - set(map(system._strip_protocol, files)):
+        system.rm_file(stale)
+    _put(system, report / "run.json", mark)
+    return True
+
+
+def _put(system, file: Path, address: str) -> None:
+    system.makedirs(address.rpartition("/")[0], exist_ok=True)
+    system.pipe_file(address, file.read_bytes())

@@ -1,0 +1,1 @@
+"""What notebooks show: sentences, tables and charts in one style."""

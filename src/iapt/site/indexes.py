@@ -1,0 +1,137 @@
+"""The site around the reports: front page, areas, data and method, and the gallery for the repository's front."""
+
+import html
+from pathlib import Path
+
+import pandas as pd
+
+from iapt import data
+from iapt.answers import access, prospects
+from iapt.data import periods
+from iapt.plan import runs
+from iapt.show import charts, words
+from iapt.site import pages
+
+THEN = "-2020"
+"""Runs whose names end in this were made with what was known on 1 May 2020."""
+LAST_TARGET = ("2020-05-01", "started_treatment", 1_880_000, "2023-24", "2013-14")
+
+
+def headline() -> str:
+    """The answer of the whole project in two sentences of Markdown."""
+    table = access.outcomes("latest")
+    goal = table.loc["access-2024"]
+    question = prospects.Question(*LAST_TARGET)
+    chance = question.forecast.reach(question.target, question.target_quarters).at["pooled", "probability"]
+    return (
+        f"**No. {words.count(goal.outturn)} referrals started treatment in {periods.label(goal.year)}, {words.count(-goal.gap)} ({words.percent(100 - goal.share)}) short of the target of {words.million(goal.target)}.** "
+        f"Asked on 1 May 2020, with what was known then, the forecast gave the target a chance of {prospects.nearest_five(chance)}."
+    )
+
+
+def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
+    """Write every page of the site that is no report itself, from the reports that are there and their states."""
+    there = [(run, state) for run, state in made if (out / run.name / "notebook.ipynb").exists()]
+    cards = [read_card(run, state, out / run.name) for run, state in there if "/" not in run.name]
+    areas = [run for run, _ in there if "/" in run.name]
+    pages.replace(out / "index.html", _write_front(cards, bool(areas)))
+    pages.replace(out / "method" / "index.html", _write_method())
+    if areas:
+        pages.replace(out / areas[0].name.partition("/")[0] / "index.html", _write_areas(areas, out))
+    pages.replace(out / "README.md", _write_gallery(cards))
+
+
+def read_card(run: runs.Run, state: str, folder: Path) -> dict:
+    """What the front page says of a report: its answer, its first figure, its vintage, and whether it is out of date."""
+    notebook = runs.read_notebook(folder / "notebook.ipynb")
+    bundles = [output["data"] for cell in notebook["cells"] if cell["cell_type"] == "code" for output in cell["outputs"] if "data" in output]
+    answer = next(("".join(bundle["text/markdown"]) for bundle in bundles if "text/markdown" in bundle), "")
+    card = {"name": run.name, "title": run.title, "answer_text": answer, "answer": pages.to_html(answer, inline=True), "vintage": pages.describe_vintage(run), "stale": state not in ("up to date", "prose changed")}
+    chart = next((bundle for bundle in bundles if charts.MIME in bundle), None)
+    if chart is None:
+        return card | {"svg": ""}
+    return card | {"figure": chart[charts.MIME]["name"], "alt": chart[charts.MIME]["alt"], **pages.embed("".join(chart["image/svg+xml"]))}
+
+
+def _write_front(cards: list[dict], with_areas: bool) -> str:
+    groups = [
+        {"title": "Today", "cards": [card for card in cards if not card["name"].endswith(THEN)]},
+        {"title": "As it stood in May 2020", "cards": [card for card in cards if card["name"].endswith(THEN)]},
+    ]
+    return pages.fill("index.html.j2", "Was the target for NHS talking therapies reached?", "", "", groups=groups, hero=next((card for card in cards if card["name"] == "access"), None), with_areas=with_areas, answer=pages.to_html(headline()), vintage=pages.capitalise(words.vintage("latest")), wide=True)
+
+
+def _write_gallery(cards: list[dict]) -> str:
+    lines = ["<!-- written by iapt report -->", "", "# Reports", "", "Made by `make reports` from the figures in `data/`, which also makes the pages: open `index.html`.", "", headline(), ""]
+    for card in cards:
+        lines += [f"## {card['title']}", "", f"*{card['vintage']}*", "", card["answer_text"], ""]
+        if card["svg"]:
+            lines += [f"![{card['alt']}]({card['name']}/figures/{card['figure']}.svg)", ""]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- data and method
+
+
+def _write_method() -> str:
+    tables = data.load()
+    measures, breaks, targets = (tables[name] for name in ("measures", "breaks", "targets"))
+    sections = {
+        "definitions": words.Table("measures", "What is counted", measures[["label", "unit", "definition"]].set_axis(["Measure", "Unit", "Definition"], axis=1)),
+        "targets": words.Table("targets", "National targets and standards", targets[["name", "value", "unit", "year", "note"]].assign(value=targets["value"].map("{:,.0f}".format), year=targets["year"].replace("", None)).set_axis(["Target", "Value", "Unit", "Year", "How it was set"], axis=1)),
+        "breaks": words.Table("breaks", "Breaks in the series", breaks[["period", "label", "description"]].set_axis(["From", "Break", "What changed"], axis=1)),
+        "sources": list_sources(),
+        "card": prospects.list_model_card(),
+    }
+    shown = {name: table._repr_mimebundle_()["text/html"] for name, table in sections.items()}
+    return pages.fill("method.html.j2", "Data and method", "../", "method", vintage=pages.capitalise(words.vintage("latest")), **shown)
+
+
+def list_sources() -> words.Table:
+    """All source cards."""
+    cards = data.load()["sources"]
+    table = pd.DataFrame(
+        {
+            "Source": cards["title"],
+            "Publisher": cards["publisher"],
+            "Published": cards["published"].replace("", None),
+            "Known after": [f"{lag:.0f} days" if pd.notna(lag) else None for lag in cards["lag_days"]],
+            "Licence": cards["licence"],
+            "Address": cards["url"],
+        }
+    )
+    return words.Table("sources", "Sources", table)
+
+
+# ---------------------------------------------------------------- areas
+
+
+def _write_areas(chosen: list[runs.Run], out: Path) -> str:
+    from iapt.answers import areas
+
+    table = areas.shares(areas.RECOVERY, "latest")
+    bounds = table["value"].quantile(0.02) - 1, table["value"].quantile(0.98) + 1
+    england = table.loc[areas.ENGLAND]["value"]
+    items = []
+    for run in chosen:
+        code = data.find_place(run.parameters["area"])
+        place = areas.places().loc[code]
+        y = table.loc[code]["value"]
+        items.append(
+            {
+                "href": f"{run.name.partition('/')[2]}/index.html",
+                "name": place["name"],
+                "kind": place["type"],
+                "find": html.escape(f"{place['name']} {code}".lower()),
+                "rate": f"{words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}",
+                "line": _draw_line(y, bounds),
+                "england": _draw_line(england.reindex(y.index), bounds),
+            }
+        )
+    return pages.fill("areas.html.j2", "Areas", "../", "areas", items=items, vintage=pages.capitalise(words.vintage("latest")), standard=_draw_line(pd.Series(50.0, range(2)), bounds), wide=True)
+
+
+def _draw_line(y: pd.Series, bounds: tuple[float, float], width: float = 100, height: float = 36) -> str:
+    low, high = bounds
+    step = width / max(len(y) - 1, 1)
+    return " ".join(f"{index * step:.1f},{height * (high - value) / (high - low):.1f}" for index, value in enumerate(y) if pd.notna(value))

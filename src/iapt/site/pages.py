@@ -1,0 +1,117 @@
+"""One page for people: an executed notebook as self-contained HTML that contacts no other host.
+
+Written with Jinja from the outputs themselves: nbconvert's own templates drop the alternative text of figures
+and load scripts from elsewhere.
+"""
+
+import base64
+import hashlib
+import os
+import re
+from pathlib import Path
+
+import jinja2
+import mistune
+
+import iapt
+from iapt.plan import runs
+from iapt.show import charts, words
+
+TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+FOLDED = ("parameters", "injected-parameters", "setup", "ask")
+"""Tags of cells that are part of the machinery, not of the story."""
+
+_markdown = mistune.create_markdown(escape=True, plugins=["table"])
+
+
+def to_html(text: str, *, inline: bool = False) -> str:
+    """Markdown as HTML, anything in it that looks like HTML escaped; `inline` without its paragraph."""
+    rendered = _markdown(text).strip()
+    return rendered.removeprefix("<p>").removesuffix("</p>") if inline else rendered
+
+
+def render(run: runs.Run, notebook: dict) -> str:
+    """The page of one executed notebook, its code folded away."""
+    root = "../" * (run.name.count("/") + 1)
+    return fill("report.html.j2", run.title, root, run.name, parts=collect_parts(notebook), vintage=describe_vintage(run), repeat=_find_twin(run))
+
+
+def _find_twin(run: runs.Run) -> dict | None:
+    """The same notebook in the other vintage, to link to."""
+    known = runs.load()
+    name = run.name.removesuffix("-2020") if run.name.endswith("-2020") else f"{run.name}-2020"
+    return {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
+
+
+def fill(template: str, title: str, root: str, here: str, **parts: object) -> str:
+    """A page of the site from its template, with navigation, style and script inside it."""
+    folder = Path(__file__).parent / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
+    links = [{"name": run.name, "title": run.title} for run in runs.load().values() if not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020")]
+    links.append({"name": "method", "title": "Data and method"})
+    frame = {"title": title, "root": root, "here": here, "style": style, "script": script, "digest": digest, "links": links, "version": iapt.__version__}
+    return TEMPLATES.get_template(template).render(**({"wide": False} | frame | parts))
+
+
+def describe_vintage(run: runs.Run) -> str:
+    """The vintage and the other parameters of a run in one line."""
+    values = run.values()
+    others = [run.title] if "/" in run.name else [f"{name.replace('_', ' ')} {value}" for name, value in values.items() if name != "as_of"]
+    return "; ".join([capitalise(words.vintage(values["as_of"])), *others])
+
+
+def capitalise(text: str) -> str:
+    """The text with a capital first letter, the rest as it is."""
+    return text[0].upper() + text[1:]
+
+
+def collect_parts(notebook: dict) -> list[dict]:
+    """What a page shows of an executed notebook, in order: headings, answer, text, charts, tables, code."""
+    parts, answered = [], False
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        tags = set(cell["metadata"].get("tags", []))
+        if cell["cell_type"] == "markdown":
+            if "ask" not in tags:
+                parts.append({"kind": "heading" if not parts else "html", "html": to_html(source)})
+            continue
+        for part in filter(None, map(_read_output, cell["outputs"])):
+            if part["kind"] == "html" and not answered:
+                part["kind"], answered = "answer", True
+            parts.append(part)
+        if not tags & set(FOLDED):
+            parts.append({"kind": "code", "text": source})
+    return parts
+
+
+def _read_output(output: dict) -> dict | None:
+    bundle = {mime: "".join(content) if isinstance(content, list) else content for mime, content in output.get("data", {}).items()}
+    if charts.MIME in bundle:
+        return {"kind": "chart", "card": bundle[charts.MIME], **embed(bundle["image/svg+xml"])}
+    if words.TABLE_MIME in bundle:
+        return {"kind": "table", "card": bundle[words.TABLE_MIME], "html": bundle["text/html"]}
+    if "text/markdown" in bundle:
+        return {"kind": "html", "html": to_html(bundle["text/markdown"])}
+    if "image/png" in bundle:
+        alt = bundle.get("text/plain", "picture")
+        return {"kind": "picture", "png": bundle["image/png"].strip(), "alt": alt}
+    if output["output_type"] == "stream" and output["name"] == "stderr":
+        return None
+    text = bundle.get("text/plain") or output.get("text") or output.get("traceback", "")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text if isinstance(text, str) else "\n".join(text))
+    return {"kind": "text", "text": text} if text else None
+
+
+def embed(svg: str) -> dict:
+    """A picture to embed: the SVG in base64, with its width and height in pixels."""
+    width, height = (round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height"))
+    return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a page whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    os.replace(beside, path)

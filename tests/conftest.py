@@ -45,7 +45,11 @@ class Tables:
 
     def columns(self, name: str) -> list[str]:
         package = json.loads((self.folder / "datapackage.json").read_text(encoding="utf-8"))
-        return next([field["name"] for field in part["schema"]["fields"]] for part in package["resources"] if part["name"] == name)
+        return next(
+            [field["name"] for field in part["schema"]["fields"]]
+            for part in package["resources"]
+            if part["name"] == name
+        )
 
     def append(self, name: str, **row: str) -> int:
         """Add a row (columns not named stay empty); the number it has in the file."""
@@ -84,7 +88,11 @@ def find_plots() -> dict[str, object]:
     for name in sorted(part.name for part in pkgutil.iter_modules(answers.__path__)):
         module = importlib.import_module(f"iapt.answers.{name}")
         for attribute, function in vars(module).items():
-            if attribute.startswith("plot_") and inspect.isfunction(function) and function.__module__ == module.__name__:
+            if (
+                attribute.startswith("plot_")
+                and inspect.isfunction(function)
+                and function.__module__ == module.__name__
+            ):
                 parameters = inspect.signature(function).parameters.values()
                 if [p.name for p in parameters if p.default is p.empty] == ["as_of"]:
                     plots[f"{name}.{attribute}"] = function
@@ -156,10 +164,18 @@ def _execute(name: str, as_of: str) -> dict:
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             value = next(values)
-            cell["outputs"] = [] if value is None else [{"output_type": "execute_result", "metadata": {}, "execution_count": 1, "data": bundle_of(value)}]
+            cell["outputs"] = (
+                []
+                if value is None
+                else [{"output_type": "execute_result", "metadata": {}, "execution_count": 1, "data": bundle_of(value)}]
+            )
     return notebook
 
 
 def run_of(name: str, as_of: str = "latest") -> runs.Run:
     """A run of a committed notebook that is listed under its own name."""
-    return next(run for run in runs.load().values() if run.notebook.stem == name and run.parameters.get("as_of", "latest") == as_of)
+    return next(
+        run
+        for run in runs.load().values()
+        if run.notebook.stem == name and run.parameters.get("as_of", "latest") == as_of
+    )

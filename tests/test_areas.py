@@ -34,7 +34,9 @@ def test_boards_add_up_to_the_region_they_are_put_in(region):
     for year in pd.period_range("2023", "2025", freq="Y-MAR"):
         gap = table.xs(year, level="period").loc[members].sum() - table.loc[(region, year)]
         # Each count is within 2 of the exact one, and a few referrals have a region but no board; East of England has referrals whose board is not known.
-        assert (gap.abs() <= 2 * (len(members) + 1) + 0.0001 * table.loc[(region, year)]).all() or (region == "Y61" and (-0.006 * table.loc[(region, year)] <= gap).all() and (gap <= 0).all())
+        assert (gap.abs() <= 2 * (len(members) + 1) + 0.0001 * table.loc[(region, year)]).all() or (
+            region == "Y61" and (-0.006 * table.loc[(region, year)] <= gap).all() and (gap <= 0).all()
+        )
 
 
 def test_moving_a_board_to_another_region_breaks_the_sums():
@@ -66,7 +68,11 @@ def test_years_with_more_finished_than_referred_are_set_aside():
 
 def test_monthly_recovery_from_counts_equals_the_published_rate():
     counted = 100 * data.series("recovered", "month") / data.series("at_caseness", "month")
-    published = data.known().query("measure == 'recovery_rate' and frequency == 'month' and source == 'nhs-monthly-activity'").set_index("period")["value"]
+    published = (
+        data.known()
+        .query("measure == 'recovery_rate' and frequency == 'month' and source == 'nhs-monthly-activity'")
+        .set_index("period")["value"]
+    )
     both = (counted.reindex(published.index) - published).dropna()
     assert len(both) >= 50 and both.abs().max() <= 0.0501
 
@@ -78,11 +84,15 @@ def test_annual_recovery_from_counts_differs_from_the_published_rate_by_its_deno
     For 2014/15 it was printed: 44.8 per cent, 189,152 of 421,744 (HSCIC, 24 November 2015).
     """
     known = data.known().query("frequency == 'year'")
-    published = known[(known["measure"] == "recovery_rate") & (known["source"] == "nhs-annual-report")].set_index("period")["value"]
+    published = known[(known["measure"] == "recovery_rate") & (known["source"] == "nhs-annual-report")].set_index(
+        "period"
+    )["value"]
     counts = {measure: data.series(measure, "year") for measure in ("recovered", "at_caseness", "finished_course")}
     gaps = []
     for year, rate in published.items():
-        recovered, caseness, finished = (counts[measure][year] for measure in ("recovered", "at_caseness", "finished_course"))
+        recovered, caseness, finished = (
+            counts[measure][year] for measure in ("recovered", "at_caseness", "finished_course")
+        )
         assert recovered / finished < (rate + 0.05) / 100 and (rate - 0.05) / 100 < recovered / caseness
         gaps.append(100 * recovered / caseness - rate)
     assert len(gaps) == 8 and -0.05 < min(gaps) and max(gaps) < 0.13
@@ -93,24 +103,55 @@ def test_annual_recovery_from_counts_differs_from_the_published_rate_by_its_deno
 
 
 def test_nothing_is_known_before_it_was_published():
-    for as_of, last in (("2022-01-15", "2020-21"), ("2022-06-01", "2020-21"), ("2024-01-14", "2021-22"), ("2024-01-15", "2022-23"), ("latest", "2024-25")):
+    for as_of, last in (
+        ("2022-01-15", "2020-21"),
+        ("2022-06-01", "2020-21"),
+        ("2024-01-14", "2021-22"),
+        ("2024-01-15", "2022-23"),
+        ("latest", "2024-25"),
+    ):
         assert areas.years(as_of)[-1] == periods.parse(last, "year")
         assert set(areas.counts(as_of).index.get_level_values("period")) == set(areas.years(as_of))
-    with pytest.raises(ValueError, match="no figures of areas were known on 2020-05-01; the first are held from 2022-01-15"):
+    with pytest.raises(
+        ValueError, match="no figures of areas were known on 2020-05-01; the first are held from 2022-01-15"
+    ):
         areas.counts("2020-05-01")
 
 
 # ---------------------------------------------------------------- finding an area
 
 
-@pytest.mark.parametrize("text, code", [("QJK", "QJK"), ("qjk", "QJK"), ("Devon", "QJK"), ("NHS Devon ICB", "QJK"), ("nhs devon integrated care board", "QJK"), ("England", ENGLAND), ("London", "Y56"), ("  north   west ", "Y62")])
+@pytest.mark.parametrize(
+    "text, code",
+    [
+        ("QJK", "QJK"),
+        ("qjk", "QJK"),
+        ("Devon", "QJK"),
+        ("NHS Devon ICB", "QJK"),
+        ("nhs devon integrated care board", "QJK"),
+        ("England", ENGLAND),
+        ("London", "Y56"),
+        ("  north   west ", "Y62"),
+    ],
+)
 def test_an_area_is_found_by_code_or_name(text, code):
     assert data.find_place(text) == code
 
 
-@pytest.mark.parametrize("text, near", [("Devn", "Devon"), ("Manchester", "Greater Manchester"), ("Kent", "Kent and Medway"), ("Yorkshire", "North East and Yorkshire")])
+@pytest.mark.parametrize(
+    "text, near",
+    [
+        ("Devn", "Devon"),
+        ("Manchester", "Greater Manchester"),
+        ("Kent", "Kent and Medway"),
+        ("Yorkshire", "North East and Yorkshire"),
+    ],
+)
 def test_a_wrong_area_gives_the_nearest_names(text, near):
-    given = {"as_of": parameters.Parameter("as_of", str, "latest", ""), "area": parameters.Parameter("area", str, "England", "")}
+    given = {
+        "as_of": parameters.Parameter("as_of", str, "latest", ""),
+        "area": parameters.Parameter("area", str, "England", ""),
+    }
     with pytest.raises(parameters.ParameterError, match=f"area is '{text}'; nearest: [^.]*{near}"):
         parameters.validate(given, {"area": text})
     with pytest.raises(parameters.ParameterError, match="figures of areas are held from 2022-01-15"):
@@ -127,7 +168,12 @@ def test_the_funnel_of_recovery_and_who_lies_outside_it():
     low, high = shape.limits(table["whole"])
     outside = (table["value"] < low) | (table["value"] > high)
     assert (outside == (table["outside"] > 0)).all()
-    assert set(PLACES.loc[table.index[outside], "name"]) == {"Devon", "Somerset", "Humber and North Yorkshire", "Bath and North East Somerset, Swindon and Wiltshire"}
+    assert set(PLACES.loc[table.index[outside], "name"]) == {
+        "Devon",
+        "Somerset",
+        "Humber and North Yorkshire",
+        "Bath and North East Somerset, Swindon and Wiltshire",
+    }
     assert (table["outside"] == 99.8).sum() == 0
 
 
@@ -150,7 +196,9 @@ def test_changes_of_boards_that_are_like_the_others_are_not_named():
         for verdict, seen in named.items():
             seen.append(verdicts[verdict].any())
     assert np.mean(named["real"]) <= 0.10 and np.mean(named["unusual"]) <= 0.14
-    far = areas._judge(pd.DataFrame({"z": np.r_[9.0, still[1:]], "z_england": np.r_[25.0, spread[1:]], "error": error}), "icb")
+    far = areas._judge(
+        pd.DataFrame({"z": np.r_[9.0, still[1:]], "z_england": np.r_[25.0, spread[1:]], "error": error}), "icb"
+    )
     assert far["real"][0] and far["unusual"][0]
 
 
@@ -160,7 +208,10 @@ def test_changes_of_boards_that_are_like_the_others_are_not_named():
 @pytest.mark.parametrize("as_of, step", [("latest", 1), ("2022-06-01", 5)])
 def test_every_area_has_its_sentences_and_tables(as_of, step):
     for code, place in PLACES[::step].iterrows():
-        texts = [write(code, as_of).data for write in (areas.answer, areas.describe_standing, areas.describe_changes, areas.describe_rounding)]
+        texts = [
+            write(code, as_of).data
+            for write in (areas.answer, areas.describe_standing, areas.describe_changes, areas.describe_rounding)
+        ]
         tables = [areas.list_changes(code, as_of), areas.list_years(code, as_of)]
         assert not any("nan" in text for text in texts)
         assert place["name"] in texts[0]
@@ -170,12 +221,32 @@ def test_every_area_has_its_sentences_and_tables(as_of, step):
 def test_a_page_takes_well_under_a_second():
     areas.plot_trend("Dorset", "latest")
     began = time.perf_counter()
-    for write in (areas.answer, areas.describe_standing, areas.describe_changes, areas.describe_rounding, areas.list_changes, areas.list_years, areas.plot_trend, areas.plot_standing):
+    for write in (
+        areas.answer,
+        areas.describe_standing,
+        areas.describe_changes,
+        areas.describe_rounding,
+        areas.list_changes,
+        areas.list_years,
+        areas.plot_trend,
+        areas.plot_standing,
+    ):
         write("Devon", "latest")
     assert time.perf_counter() - began < 1.5
 
 
-@pytest.mark.parametrize("area, as_of", [("Devon", "latest"), ("England", "latest"), ("North East and Yorkshire", "latest"), ("Coventry and Warwickshire", "latest"), ("London", "2022-06-01"), ("Coventry and Warwickshire", "2022-06-01"), ("QOX", "2023-06-01")])
+@pytest.mark.parametrize(
+    "area, as_of",
+    [
+        ("Devon", "latest"),
+        ("England", "latest"),
+        ("North East and Yorkshire", "latest"),
+        ("Coventry and Warwickshire", "latest"),
+        ("London", "2022-06-01"),
+        ("Coventry and Warwickshire", "2022-06-01"),
+        ("QOX", "2023-06-01"),
+    ],
+)
 def test_pages_of_all_kinds_can_be_written(area, as_of):
     code = data.find_place(area)
     for share in (RECOVERY, FINISHING):
@@ -183,15 +254,29 @@ def test_pages_of_all_kinds_can_be_written(area, as_of):
         assert "nan" not in chart.title + chart.alt
     assert areas.plot_trend(area, as_of).data["name"].iloc[0] in PLACES["name"].tolist()
     chart = areas.plot_standing(area, as_of)
-    assert PLACES.at[code, "name"] in chart.alt or PLACES.at[code, "type"] != "icb" or code not in areas.standing(RECOVERY, as_of)[1].index
+    assert (
+        PLACES.at[code, "name"] in chart.alt
+        or PLACES.at[code, "type"] != "icb"
+        or code not in areas.standing(RECOVERY, as_of)[1].index
+    )
     if code in areas.latest(RECOVERY, as_of).index:
         trend = areas.plot_trend(area, as_of)
-        assert f"{areas.latest(RECOVERY, as_of).at[code, 'value']:.1f}" in trend.title and PLACES.at[code, "name"] in trend.title
+        assert (
+            f"{areas.latest(RECOVERY, as_of).at[code, 'value']:.1f}" in trend.title
+            and PLACES.at[code, "name"] in trend.title
+        )
 
 
 def test_answer_says_the_numbers_of_the_tables():
     text = areas.answer("Devon", "latest").data
-    for part in ("53.7%", "52.9% to 54.6%", "above the standard of 50%", "3.1 points above England’s 50.6%", "36,645 referrals", "13,855 finished"):
+    for part in (
+        "53.7%",
+        "52.9% to 54.6%",
+        "above the standard of 50%",
+        "3.1 points above England’s 50.6%",
+        "36,645 referrals",
+        "13,855 finished",
+    ):
         assert part in text
 
 
@@ -203,10 +288,22 @@ def test_a_chart_carries_what_it_draws():
     assert {round(value, 6) for value in table["value"]} <= drawn
 
 
-@pytest.mark.parametrize("plot", [lambda: areas_compared.plot_funnel(RECOVERY, "latest"), lambda: areas_compared.plot_funnel(FINISHING, "latest"), lambda: areas_compared.plot_changes(RECOVERY, "latest"), lambda: areas.plot_standing("Midlands", "latest")])
+@pytest.mark.parametrize(
+    "plot",
+    [
+        lambda: areas_compared.plot_funnel(RECOVERY, "latest"),
+        lambda: areas_compared.plot_funnel(FINISHING, "latest"),
+        lambda: areas_compared.plot_changes(RECOVERY, "latest"),
+        lambda: areas.plot_standing("Midlands", "latest"),
+    ],
+)
 def test_names_of_boards_do_not_overlap(plot):
     chart = plot()
-    names = [text for text in chart.figure.axes[0].texts if any(text.get_text().replace("\n", " ").startswith(name) for name in PLACES.query("type == 'icb'")["name"])]
+    names = [
+        text
+        for text in chart.figure.axes[0].texts
+        if any(text.get_text().replace("\n", " ").startswith(name) for name in PLACES.query("type == 'icb'")["name"])
+    ]
     canvas = FigureCanvasAgg(chart.figure)
     canvas.draw()
     boxes = [Text.get_window_extent(text, canvas.get_renderer()) for text in names]
@@ -220,7 +317,11 @@ def test_names_of_boards_do_not_overlap(plot):
 def test_the_table_of_boards_is_in_the_order_of_the_alphabet_and_whole():
     frame = areas_compared.list_boards("latest").frame
     assert len(frame) == 42 and frame["Board"].tolist() == sorted(frame["Board"])
-    assert frame.set_index("Board").loc["Devon", ["Recovery rate", "Limits: recovery", "Region"]].tolist() == ["53.7%", "above 95%", "South West"]
+    assert frame.set_index("Board").loc["Devon", ["Recovery rate", "Limits: recovery", "Region"]].tolist() == [
+        "53.7%",
+        "above 95%",
+        "South West",
+    ]
 
 
 @pytest.mark.parametrize("as_of", ["latest", "2022-06-01"])
@@ -260,9 +361,15 @@ def test_good_rows_pass_and_a_part_above_its_whole_does_not(tables):
     tables.append("areas", **GOOD)
     assert not data.check()
     row = tables.append("areas", **(GOOD | {"measure": "at_caseness", "value": "90"}))
-    assert any(problem.row == row - 1 and "recovered 100 is above at_caseness 90" in problem.message for problem in data.check())
+    assert any(
+        problem.row == row - 1 and "recovered 100 is above at_caseness 90" in problem.message
+        for problem in data.check()
+    )
 
 
 def test_a_board_in_no_region_is_named(tables):
     row = tables.change("places", {"region": "Y99"}, area="QJK")
-    assert any(problem.file == "places.csv" and problem.row == row and "'Y99' is not the code of a region" in problem.message for problem in data.check())
+    assert any(
+        problem.file == "places.csv" and problem.row == row and "'Y99' is not the code of a region" in problem.message
+        for problem in data.check()
+    )

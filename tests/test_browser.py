@@ -15,7 +15,9 @@ from iapt.running import runner
 from iapt.site import indexes
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome is installed; apt-get install chromium")
+needs_browser = pytest.mark.skipif(
+    BROWSER is None, reason="no chromium or google-chrome is installed; apt-get install chromium"
+)
 WIDTHS = (360, 768, 1440)
 
 
@@ -50,7 +52,14 @@ def address(made):
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+    ]
     with playwright.sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=BROWSER, args=flags)
         yield chromium
@@ -67,9 +76,17 @@ def test_every_page_opens_at_three_widths_without_error_overflow_or_foreign_requ
     context = browser.new_context(color_scheme=scheme)
     page = context.new_page()
     troubles = []
-    page.on("console", lambda message: troubles.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
+    page.on(
+        "console",
+        lambda message: troubles.append(f"console: {message.text}") if message.type in ("error", "warning") else None,
+    )
     page.on("pageerror", lambda error: troubles.append(f"script: {error}"))
-    page.on("request", lambda request: None if request.url.startswith((address, "data:")) else troubles.append(f"request: {request.url}"))
+    page.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith((address, "data:")) else troubles.append(f"request: {request.url}")
+        ),
+    )
     for path in list_pages(made):
         page.goto(f"{address}/{path}")
         for width in WIDTHS:
@@ -90,9 +107,14 @@ def test_pages_meet_wcag_22_aa(made, address, browser, scheme):
     found = []
     for path in list_pages(made)[:14]:
         page.goto(f"{address}/{path}")
-        result = axe.run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]})
+        result = axe.run(
+            page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+        )
         assert len(result.response["passes"]) > 10, "axe found nothing to check"
-        found += [f"{path}: {violation['id']}: {violation['nodes'][0]['html'][:150]}" for violation in result.response["violations"]]
+        found += [
+            f"{path}: {violation['id']}: {violation['nodes'][0]['html'][:150]}"
+            for violation in result.response["violations"]
+        ]
     context.close()
     assert not found, "\n".join(found[:15])
 

@@ -22,7 +22,11 @@ from iapt.answers import access
 from iapt.data import periods
 from iapt.show import charts, words
 
-PALETTE = {mcolors.to_hex(colour): measure for measure, colour in charts.COLOURS.items() if measure not in ("target", "forecast", "needed", "plain")}
+PALETTE = {
+    mcolors.to_hex(colour): measure
+    for measure, colour in charts.COLOURS.items()
+    if measure not in ("target", "forecast", "needed", "plain")
+}
 BESIDE = ("mean", "low", "high")
 """Columns with what is known beside the values drawn: limits of chance, the mean of a screen."""
 
@@ -48,7 +52,9 @@ def list_numbers(chart: charts.Chart) -> dict[str, set[tuple[float, float]]]:
     """The numbers in a chart's data by column, each with its place on the time axis."""
     x = [charts.middle(period) for period in read_periods(chart)]
     numeric = chart.data.select_dtypes("number")
-    return {name: {(round(a, 6), round(b, 6)) for a, b in zip(x, column) if pd.notna(b)} for name, column in numeric.items()}
+    return {
+        name: {(round(a, 6), round(b, 6)) for a, b in zip(x, column) if pd.notna(b)} for name, column in numeric.items()
+    }
 
 
 def list_lines(chart: charts.Chart) -> list:
@@ -90,8 +96,15 @@ def list_texts(chart: charts.Chart) -> list[tuple[str, object]]:
                 low, high = sorted(axis.get_view_interval())
                 for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
                     hidden |= {tick.label2} | ({tick.label1} if not low <= tick.get_loc() <= high else set())
-        texts = [text for text in chart.figure.findobj(Text) if text.get_visible() and text.get_text().strip() and text not in hidden]
-        boxes = [(text.get_text(), Text.get_window_extent(text, renderer).transformed(Affine2D().scale(1 / FINE))) for text in texts]
+        texts = [
+            text
+            for text in chart.figure.findobj(Text)
+            if text.get_visible() and text.get_text().strip() and text not in hidden
+        ]
+        boxes = [
+            (text.get_text(), Text.get_window_extent(text, renderer).transformed(Affine2D().scale(1 / FINE)))
+            for text in texts
+        ]
     chart.figure.set_dpi(100)
     return boxes
 
@@ -100,7 +113,15 @@ def list_texts(chart: charts.Chart) -> list[tuple[str, object]]:
 
 
 def test_the_charts_of_the_three_pages_are_found():
-    assert {"access.plot_years", "finishing.plot_quarters", "finishing.plot_slowdown", "finishing.plot_shares", "recovery.plot_rate", "recovery.plot_screen", "recovery.plot_reliable"} <= set(PLOTS)
+    assert {
+        "access.plot_years",
+        "finishing.plot_quarters",
+        "finishing.plot_slowdown",
+        "finishing.plot_shares",
+        "recovery.plot_rate",
+        "recovery.plot_screen",
+        "recovery.plot_reliable",
+    } <= set(PLOTS)
 
 
 @any_chart
@@ -128,8 +149,14 @@ def test_a_subtitle_names_the_unit_and_the_country(plot):
 
 
 def test_titles_hold_the_newest_number_of_their_chart():
-    assert "1.20 million" in draw("access.plot_years", "latest").title and "1.88 million target of 2023/24 was never reached" in draw("access.plot_years", "latest").title
-    assert "1.09 million" in draw("access.plot_years", "2020-05-01").title and "asks for 1.88 million" in draw("access.plot_years", "2020-05-01").title
+    assert (
+        "1.20 million" in draw("access.plot_years", "latest").title
+        and "1.88 million target of 2023/24 was never reached" in draw("access.plot_years", "latest").title
+    )
+    assert (
+        "1.09 million" in draw("access.plot_years", "2020-05-01").title
+        and "asks for 1.88 million" in draw("access.plot_years", "2020-05-01").title
+    )
     assert "finished courses grew by 8%, starts grew by 21%" in draw("finishing.plot_quarters", "2020-05-01").title
     assert "Q4 2016/17" in draw("recovery.plot_rate", "2020-05-01").title
 
@@ -148,7 +175,9 @@ def test_the_data_of_a_chart_is_all_that_is_drawn_and_nothing_else(plot, as_of):
     numbers = list_numbers(chart)
     assert len(chart.data) and numbers
     drawn, written = list_drawn(chart), set().union(*numbers.values())
-    missing = {name: sorted(points - drawn)[:3] for name, points in numbers.items() if name not in BESIDE and points - drawn}
+    missing = {
+        name: sorted(points - drawn)[:3] for name, points in numbers.items() if name not in BESIDE and points - drawn
+    }
     assert missing == {}, "in the data but not drawn"
     assert sorted(drawn - written)[:3] == [], "drawn but not in the data"
 
@@ -181,7 +210,9 @@ def test_lines_stop_at_gaps_and_at_breaks(plot, as_of):
         measure = PALETTE.get(mcolors.to_hex(line.get_color()))
         if measure is None or line.get_linestyle() != "-":
             continue
-        cuts = [charts.middle(cut) - step / 2 for cut in data.breaks(measure, frequency).query("cut == 'yes'")["period"]]
+        cuts = [
+            charts.middle(cut) - step / 2 for cut in data.breaks(measure, frequency).query("cut == 'yes'")["period"]
+        ]
         points = line.get_xydata()
         for (x0, y0), (x1, y1) in itertools.pairwise(points):
             if np.isfinite([y0, y1]).all():
@@ -196,7 +227,11 @@ def test_the_line_of_starts_has_three_pieces_by_collection():
     lines = [line for line in list_lines(chart) if PALETTE.get(mcolors.to_hex(line.get_color())) == "started_treatment"]
     ends = [[round(x, 2) for x in (line.get_xdata()[0], line.get_xdata()[-1])] for line in lines]
     middle = lambda text: round(charts.middle(periods.parse(text, "year")), 2)
-    assert ends == [[middle("2008-09"), middle("2011-12")], [middle("2012-13")] * 2, [middle("2013-14"), middle("2024-25")]]
+    assert ends == [
+        [middle("2008-09"), middle("2011-12")],
+        [middle("2012-13")] * 2,
+        [middle("2013-14"), middle("2024-25")],
+    ]
 
 
 @over_time
@@ -204,13 +239,25 @@ def test_breaks_are_marked_and_named(plot, as_of):
     chart = draw(plot, as_of)
     (axes,) = chart.figure.axes
     letters = [text.get_text() for text in axes.texts if re.fullmatch("[A-G]", text.get_text())]
-    dotted = [line for line in axes.lines if line.get_transform() != axes.transData and mcolors.to_hex(line.get_color()) == charts.QUIET]
+    dotted = [
+        line
+        for line in axes.lines
+        if line.get_transform() != axes.transData and mcolors.to_hex(line.get_color()) == charts.QUIET
+    ]
     assert len(letters) == len(dotted)
     for letter in letters:
         assert re.search(rf"\b{letter} (data set|first full year)", chart.caption)
 
 
-@pytest.mark.parametrize("as_of, years", [("2015-03-31", ["2014-15"]), ("2018-06-30", ["2014-15", "2020-21"]), ("2020-05-01", ["2014-15", "2020-21", "2023-24"]), ("latest", ["2014-15", "2020-21", "2023-24"])])
+@pytest.mark.parametrize(
+    "as_of, years",
+    [
+        ("2015-03-31", ["2014-15"]),
+        ("2018-06-30", ["2014-15", "2020-21"]),
+        ("2020-05-01", ["2014-15", "2020-21", "2023-24"]),
+        ("latest", ["2014-15", "2020-21", "2023-24"]),
+    ],
+)
 def test_lines_of_targets_end_at_their_year_and_at_their_height(as_of, years):
     values = {"2014-15": 900_000, "2020-21": 1_500_000, "2023-24": 1_880_000}
     lines = [line for line in list_lines(draw("access.plot_years", as_of)) if is_target(line)]
@@ -223,12 +270,20 @@ def test_hollow_points_are_sums_and_rounded_figures():
     chart = draw("access.plot_years", "latest")
     (axes,) = chart.figure.axes
     starts = data.figures("started_treatment", "year").dropna(subset="value")
-    expected = {round(charts.middle(p), 6): basis == "sum of months" or (pd.notna(unit) and unit > data.EXACT_TO) for p, basis, unit in zip(starts.index, starts["basis"], starts["rounded_to"])}
+    expected = {
+        round(charts.middle(p), 6): basis == "sum of months" or (pd.notna(unit) and unit > data.EXACT_TO)
+        for p, basis, unit in zip(starts.index, starts["basis"], starts["rounded_to"])
+    }
     seen = {}
     for marks in axes.collections:
         if mcolors.to_hex(marks.get_edgecolors()[0]) == charts.COLOURS["started_treatment"].lower():
-            faces = itertools.cycle(marks.get_facecolors()) if len(marks.get_facecolors()) == 1 else marks.get_facecolors()
-            seen |= {round(float(x), 6): mcolors.to_hex(face) == "#ffffff" for (x, _), face in zip(marks.get_offsets(), faces)}
+            faces = (
+                itertools.cycle(marks.get_facecolors()) if len(marks.get_facecolors()) == 1 else marks.get_facecolors()
+            )
+            seen |= {
+                round(float(x), 6): mcolors.to_hex(face) == "#ffffff"
+                for (x, _), face in zip(marks.get_offsets(), faces)
+            }
     assert seen == expected and set(seen.values()) == {True, False}
     assert "Hollow points" in chart.caption
 
@@ -254,8 +309,14 @@ def test_texts_lie_inside_the_picture_and_clear_of_each_other(plot, as_of):
     chart = draw(plot, as_of)
     texts = list_texts(chart)
     width, height = 72 * chart.figure.get_size_inches()
-    outside = [text for text, box in texts if box.x0 < -0.5 or box.y0 < -0.5 or box.x1 > width + 0.5 or box.y1 > height + 0.5]
-    over = [(a, b) for (a, one), (b, two) in itertools.combinations(texts, 2) if min(one.x1, two.x1) - max(one.x0, two.x0) > 1 and min(one.y1, two.y1) - max(one.y0, two.y0) > 1]
+    outside = [
+        text for text, box in texts if box.x0 < -0.5 or box.y0 < -0.5 or box.x1 > width + 0.5 or box.y1 > height + 0.5
+    ]
+    over = [
+        (a, b)
+        for (a, one), (b, two) in itertools.combinations(texts, 2)
+        if min(one.x1, two.x1) - max(one.x0, two.x0) > 1 and min(one.y1, two.y1) - max(one.y0, two.y0) > 1
+    ]
     assert len(texts) > 8
     assert outside == []
     assert over == []
@@ -274,7 +335,11 @@ def test_an_overlap_would_be_found():
 
 @any_newest
 def test_text_is_large_enough_at_half_size(plot):
-    sizes = [text.get_fontsize() for text in draw(plot, "latest").figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    sizes = [
+        text.get_fontsize()
+        for text in draw(plot, "latest").figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip()
+    ]
     assert min(sizes) >= 7.5
 
 
@@ -291,8 +356,16 @@ SIMULATED = {
 def see(colour: str, sight: str) -> np.ndarray:
     """A colour in CIE L*a*b* as it looks with a kind of sight."""
     rgb = np.array(mcolors.to_rgb(colour))
-    linear = np.clip(np.array(SIMULATED[sight]) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
-    xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]) @ linear / [0.95047, 1, 1.08883]
+    linear = np.clip(
+        np.array(SIMULATED[sight]) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1
+    )
+    xyz = (
+        np.array(
+            [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+        )
+        @ linear
+        / [0.95047, 1, 1.08883]
+    )
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
@@ -301,8 +374,13 @@ def see(colour: str, sight: str) -> np.ndarray:
 @newest
 def test_colours_in_one_chart_can_be_told_apart(plot, sight):
     chart = draw(plot, "latest")
-    colours = sorted({mcolors.to_hex(line.get_color()) for line in list_lines(chart)} & {c.lower() for c in charts.COLOURS.values()})
-    close = {(a, b): round(float(np.linalg.norm(see(a, sight) - see(b, sight))), 1) for a, b in itertools.combinations(colours, 2)}
+    colours = sorted(
+        {mcolors.to_hex(line.get_color()) for line in list_lines(chart)} & {c.lower() for c in charts.COLOURS.values()}
+    )
+    close = {
+        (a, b): round(float(np.linalg.norm(see(a, sight) - see(b, sight))), 1)
+        for a, b in itertools.combinations(colours, 2)
+    }
     assert {pair: distance for pair, distance in close.items() if distance < 8} == {}
 
 
@@ -343,7 +421,12 @@ def test_a_chart_in_a_notebook_carries_picture_data_and_words():
     bundle, metadata = chart._repr_mimebundle_()
     card = bundle[charts.MIME]
     assert set(bundle) == {"text/plain", "image/png", "image/svg+xml", charts.MIME}
-    assert (card["name"], card["title"], card["alt"], card["caption"]) == (chart.name, chart.title, chart.alt, chart.caption)
+    assert (card["name"], card["title"], card["alt"], card["caption"]) == (
+        chart.name,
+        chart.title,
+        chart.alt,
+        chart.caption,
+    )
     assert metadata["image/svg+xml"]["alt"] == chart.alt
     again = pd.read_csv(io.StringIO(card["csv"]))
     assert again.columns.tolist() == chart.data.columns.tolist() and len(again) == len(chart.data)

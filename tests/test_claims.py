@@ -84,23 +84,44 @@ def test_numbers_are_recomputed(found, claim, value, digits):
     assert round(found.at[claim, "value"], digits) == value
 
 
-@pytest.mark.parametrize("claim, value", [("recovery-target-first", "2016-17 Q4"), ("recovery-target-since", "yes"), ("finished-stalled", "slowed, not stalled")])
+@pytest.mark.parametrize(
+    "claim, value",
+    [
+        ("recovery-target-first", "2016-17 Q4"),
+        ("recovery-target-since", "yes"),
+        ("finished-stalled", "slowed, not stalled"),
+    ],
+)
 def test_verdicts_in_words_are_recomputed(found, claim, value):
     assert found.at[claim, "value"] == value
 
 
-@pytest.mark.parametrize("claim, difference", [("started-2018-19", -180), ("finished-q3-2019-20", 422), ("referrals-2018-19", 0)])
+@pytest.mark.parametrize(
+    "claim, difference", [("started-2018-19", -180), ("finished-q3-2019-20", 422), ("referrals-2018-19", 0)]
+)
 def test_a_difference_is_the_recomputed_figure_less_the_stated_one(found, claim, difference):
     assert found.at[claim, "difference"] == difference
 
 
-@pytest.mark.parametrize("claim, why", [("finished-growth", "no figure for Q1 2012/13 is published"), ("finished-growth", "implies about 88,000"), ("recovery-2012", "held nowhere else")])
+@pytest.mark.parametrize(
+    "claim, why",
+    [
+        ("finished-growth", "no figure for Q1 2012/13 is published"),
+        ("finished-growth", "implies about 88,000"),
+        ("recovery-2012", "held nowhere else"),
+    ],
+)
 def test_what_cannot_be_checked_says_why(found, claim, why):
-    assert found.at[claim, "state"] == UNCHECKED and found.at[claim, "value"] is None and why in found.at[claim, "basis"]
+    assert (
+        found.at[claim, "state"] == UNCHECKED and found.at[claim, "value"] is None and why in found.at[claim, "basis"]
+    )
 
 
 def test_every_claim_that_differs_says_by_how_much_and_why(found):
-    assert "821,363 in the year" in found.at["target-2015-met", "basis"] and "955,392 a year at the rate" in found.at["target-2015-met", "basis"]
+    assert (
+        "821,363 in the year" in found.at["target-2015-met", "basis"]
+        and "955,392 a year at the rate" in found.at["target-2015-met", "basis"]
+    )
     assert "2.4%" in found.at["finished-stalled", "basis"]
     assert found["basis"].str.len().min() > 10
 
@@ -137,7 +158,11 @@ def test_values_do_not_come_from_the_list_of_claims(tables, found):
     changed = claims.check(DAY)
     assert changed["value"].tolist() == found["value"].tolist()
     assert (changed["stated"] != found["stated"]).all()
-    assert REPRODUCED not in set(changed["state"]) and AGREES not in set(changed["state"]) and ARITHMETIC not in set(changed["state"])
+    assert (
+        REPRODUCED not in set(changed["state"])
+        and AGREES not in set(changed["state"])
+        and ARITHMETIC not in set(changed["state"])
+    )
     assert changed.index[changed["state"] == UNCHECKED].tolist() == ["finished-growth", "recovery-2012"]
 
 
@@ -146,9 +171,17 @@ def test_without_independent_figures_nothing_is_reproduced(tables):
     rows = tables.read("england")
     given = {(row["measure"], row["frequency"], row["period"]) for row in rows if row["source"] == data.PAGE}
     years = {(measure, period) for measure, frequency, period in given if frequency == "year"}
-    inside = lambda row: any(row["measure"] == measure and (row["period"][:7] == year or f"{year[:4]}-04" <= row["period"] <= f"20{year[5:]}-03") for measure, year in years)
+    inside = lambda row: any(
+        row["measure"] == measure
+        and (row["period"][:7] == year or f"{year[:4]}-04" <= row["period"] <= f"20{year[5:]}-03")
+        for measure, year in years
+    )
     kept = [row for row in rows if row["source"] == data.PAGE or not inside(row)]
-    kept = [row for row in kept if not (row["measure"] == "finished_course" and row["period"] in ("2019-10", "2019-11", "2019-12"))]
+    kept = [
+        row
+        for row in kept
+        if not (row["measure"] == "finished_course" and row["period"] in ("2019-10", "2019-11", "2019-12"))
+    ]
     assert len(rows) - len(kept) >= 20
     tables.write("england", kept)
     for claim in ("referrals-2018-19", "started-2018-19", "finished-q3-2019-20"):
@@ -158,7 +191,12 @@ def test_without_independent_figures_nothing_is_reproduced(tables):
 
 def test_what_the_page_alone_gives_becomes_a_reproduction_only_with_another_source(tables):
     """A second, official figure for 2011/12 that is the same; then one that is not."""
-    figure = {"frequency": "year", "period": "2011-12", "measure": "referrals_received", "source": "nhs-annual-report-legacy"}
+    figure = {
+        "frequency": "year",
+        "period": "2011-12",
+        "measure": "referrals_received",
+        "source": "nhs-annual-report-legacy",
+    }
     tables.append("england", **figure, value="887452")
     assert judge("referrals-2011-12") == (REPRODUCED, 887_452)
     tables.drop("england", **figure)
@@ -180,7 +218,11 @@ def test_other_figures_make_a_claim_differ(tables, match, factor, claim):
     rows = tables.read("england")
     for row in rows:
         if all(row[column] == value for column, value in match.items()):
-            row["value"] = f"{float(row['value']) * factor:.1f}" if row["measure"].endswith("_rate") else str(round(float(row["value"]) * factor))
+            row["value"] = (
+                f"{float(row['value']) * factor:.1f}"
+                if row["measure"].endswith("_rate")
+                else str(round(float(row["value"]) * factor))
+            )
     tables.write("england", rows)
     assert judge(claim)[0] == DIFFERS
 
@@ -225,5 +267,17 @@ def test_other_vintages_have_the_same_21_claims_and_no_unknown_state(day):
 
 def test_in_march_2015_what_lies_ahead_cannot_be_checked():
     after = claims.check("2015-03-31")["state"]
-    ahead = ["referrals-2018-19", "started-2018-19", "started-doubled", "target-2024-gap", "finished-q3-2019-20", "finished-3y", "started-3y", "finished-stalled", "recovery-2019", "recovery-target-first", "recovery-target-since"]
+    ahead = [
+        "referrals-2018-19",
+        "started-2018-19",
+        "started-doubled",
+        "target-2024-gap",
+        "finished-q3-2019-20",
+        "finished-3y",
+        "started-3y",
+        "finished-stalled",
+        "recovery-2019",
+        "recovery-target-first",
+        "recovery-target-since",
+    ]
     assert after[ahead].to_dict() == dict.fromkeys(ahead, UNCHECKED)

@@ -19,25 +19,46 @@ def workers():
     distributed = pytest.importorskip("distributed")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_CURRENT_TEST", raising=False)
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local:
+        with distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as local:
             yield local
 
 
-CELLS = (tiny.CHART, tiny.TABLE, "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone", "print(number)", "import warnings\nwarnings.warn('careful')")
+CELLS = (
+    tiny.CHART,
+    tiny.TABLE,
+    "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
+    "print(number)",
+    "import warnings\nwarnings.warn('careful')",
+)
 
 
 def test_same_reports_to_the_byte(workers, tmp_path):
     """Nine runs, one of which fails, on the cluster and here."""
-    chosen = [tiny.make_run(tmp_path, f"run{i}", *CELLS, number=i) for i in range(8)] + [tiny.make_run(tmp_path, "bad", "## Here", "1 / 0")]
+    chosen = [tiny.make_run(tmp_path, f"run{i}", *CELLS, number=i) for i in range(8)] + [
+        tiny.make_run(tmp_path, "bad", "## Here", "1 / 0")
+    ]
     here = tiny.make(chosen, tmp_path / "here")
-    there = {result.run.name: result for result in runner.make_all(chosen, tmp_path / "there", scheduler=workers.scheduler_address)}
-    assert there["bad"].state == "failed" and "“Here”" in there["bad"].message and "ZeroDivisionError" in there["bad"].message
-    assert {name: (result.state, result.warnings) for name, result in there.items()} == {name: (result.state, result.warnings) for name, result in here.items()}
+    there = {
+        result.run.name: result
+        for result in runner.make_all(chosen, tmp_path / "there", scheduler=workers.scheduler_address)
+    }
+    assert (
+        there["bad"].state == "failed"
+        and "“Here”" in there["bad"].message
+        and "ZeroDivisionError" in there["bad"].message
+    )
+    assert {name: (result.state, result.warnings) for name, result in there.items()} == {
+        name: (result.state, result.warnings) for name, result in here.items()
+    }
     whole = lambda out: {name: value for name, value in tiny.digest(out).items() if "failed" not in name}
     assert len(whole(tmp_path / "here")) == 8 * 7
     assert whole(tmp_path / "there") == whole(tmp_path / "here")
     assert (tmp_path / "there" / "bad.failed.ipynb").exists() and list((tmp_path / "there").glob(".*")) == []
-    assert {result.state for result in runner.make_all(chosen[:8], tmp_path / "there", scheduler="tcp://nowhere:1")} == {"unchanged"}
+    assert {
+        result.state for result in runner.make_all(chosen[:8], tmp_path / "there", scheduler="tcp://nowhere:1")
+    } == {"unchanged"}
 
 
 def test_runs_of_a_lost_worker_go_to_another(workers, tmp_path):
@@ -57,9 +78,14 @@ def test_runs_of_a_lost_worker_go_to_another(workers, tmp_path):
 
     killer = threading.Thread(target=kill_one)
     killer.start()
-    results = {result.run.name: result for result in runner.make_all(chosen, tmp_path / "out", scheduler=workers.scheduler_address)}
+    results = {
+        result.run.name: result
+        for result in runner.make_all(chosen, tmp_path / "out", scheduler=workers.scheduler_address)
+    }
     killer.join()
-    assert {name: result.state for name, result in results.items()} == {f"run{i}": "made" for i in range(6)}, [result.message for result in results.values()]
+    assert {name: result.state for name, result in results.items()} == {f"run{i}": "made" for i in range(6)}, [
+        result.message for result in results.values()
+    ]
     assert [tiny.read_text(tmp_path / "out" / f"run{i}") for i in range(6)] == [f"{i}\n" for i in range(6)]
     assert len(list(running.iterdir())) > 6, "the run that was lost was not tried again"
     tiny.wait_until(lambda: not psutil.pid_exists(killed[0][1]), 10)
@@ -68,7 +94,10 @@ def test_runs_of_a_lost_worker_go_to_another(workers, tmp_path):
 def test_data_travel_once(workers, tmp_path, tables, monkeypatch):
     """Tables other than those of the workers' own folder are used, and sent once, not with every run."""
     tables.change("measures", {"label": "A label from here"}, measure="started_treatment")
-    chosen = [tiny.make_run(tmp_path, f"run{i}", "from iapt import data\ndata.label('started_treatment')", number=i) for i in range(3)]
+    chosen = [
+        tiny.make_run(tmp_path, f"run{i}", "from iapt import data\ndata.label('started_treatment')", number=i)
+        for i in range(3)
+    ]
     packed, pack = [], cluster.pack
     monkeypatch.setattr(cluster, "pack", lambda waiting: packed.append(pack(waiting)) or packed[-1])
     results = list(runner.make_all(chosen, tmp_path / "out", scheduler=workers.scheduler_address))
@@ -79,7 +108,9 @@ def test_data_travel_once(workers, tmp_path, tables, monkeypatch):
 
 def test_other_version_on_a_worker(workers, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "digest_package", lambda: "another")
-    (result,) = runner.make_all([tiny.make_run(tmp_path, "one", "1")], tmp_path / "out", scheduler=workers.scheduler_address)
+    (result,) = runner.make_all(
+        [tiny.make_run(tmp_path, "one", "1")], tmp_path / "out", scheduler=workers.scheduler_address
+    )
     assert result.state == "failed" and "has another version of the package" in result.message
 
 

@@ -39,7 +39,13 @@ def month(text: str) -> pd.Period:
 
 # ---------------------------------------------------------------- bad rows
 
-GOOD = {"frequency": "month", "period": "2031-01", "measure": "started_treatment", "value": "100000", "source": "nhs-monthly-activity"}
+GOOD = {
+    "frequency": "month",
+    "period": "2031-01",
+    "measure": "started_treatment",
+    "value": "100000",
+    "source": "nhs-monthly-activity",
+}
 BAD_FIGURES = {
     "an unknown measure": ({"measure": "started_treatmnt"}, "measure", "unknown measure 'started_treatmnt'; did you mean started_treatment?"),
     "a measure like no other": ({"measure": "zzz"}, "measure", "unknown measure 'zzz'; add it to measures.csv first"),
@@ -197,7 +203,9 @@ def known_from(row: dict[str, str]) -> date:
     if row["frequency"] == "month":
         end = date(first + (rest == "12"), int(rest) % 12 + 1, 1)
     else:
-        end = {"Q1": date(first, 7, 1), "Q2": date(first, 10, 1), "Q3": date(first + 1, 1, 1)}.get(rest[-2:], date(first + 1, 4, 1))
+        end = {"Q1": date(first, 7, 1), "Q2": date(first, 10, 1), "Q3": date(first + 1, 1, 1)}.get(
+            rest[-2:], date(first + 1, 4, 1)
+        )
     return end - timedelta(days=1) + timedelta(days=int(card["lag_days"]))
 
 
@@ -209,7 +217,11 @@ for (frequency_, period_, measure_, source_), day_ in DAYS.items():
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(MEASURES), st.sampled_from(["year", "quarter", "month"]), st.dates(date(2012, 1, 1), date(2026, 12, 31)))
+@given(
+    st.sampled_from(MEASURES),
+    st.sampled_from(["year", "quarter", "month"]),
+    st.dates(date(2012, 1, 1), date(2026, 12, 31)),
+)
 def test_no_figure_is_used_before_it_was_known(measure, frequency, day):
     for row in data.figures(measure, frequency, day.isoformat()).dropna(subset="value").itertuples():
         if row.basis == "published":
@@ -222,7 +234,9 @@ def test_no_figure_is_used_before_it_was_known(measure, frequency, day):
                 assert pd.notna(data.series(part, frequency, day.isoformat())[row.Index])
 
 
-@pytest.mark.parametrize("day", ["2014-01-01", "2016-08-30", "2016-08-31", "2020-04-30", "2020-05-01", "2026-08-15", "2026-08-16"])
+@pytest.mark.parametrize(
+    "day", ["2014-01-01", "2016-08-30", "2016-08-31", "2020-04-30", "2020-05-01", "2026-08-15", "2026-08-16"]
+)
 @pytest.mark.parametrize("measure", ["started_treatment", "finished_course", "waited_under_6_weeks_rate"])
 def test_a_target_is_known_from_its_day(measure, day):
     expected = [row["id"] for row in TARGETS if row["measure"] == measure and row["known_from"] <= day]
@@ -243,8 +257,22 @@ def test_later_vintages_only_add_periods():
 
 def test_a_planted_later_figure_reaches_the_newest_vintage_and_no_earlier_one(tables):
     then = data.series("started_treatment", "quarter", "2020-05-01")
-    tables.append("england", frequency="year", period="2019-20", measure="started_treatment", value="99999999", source="nhs-annual-report")
-    tables.append("england", frequency="quarter", period="2019-20 Q3", measure="started_treatment", value="88888888", source="nuffield-trust-2024")
+    tables.append(
+        "england",
+        frequency="year",
+        period="2019-20",
+        measure="started_treatment",
+        value="99999999",
+        source="nhs-annual-report",
+    )
+    tables.append(
+        "england",
+        frequency="quarter",
+        period="2019-20 Q3",
+        measure="started_treatment",
+        value="88888888",
+        source="nuffield-trust-2024",
+    )
     assert year("2019-20") not in data.series("started_treatment", "year", "2020-05-01").index
     pd.testing.assert_series_equal(data.series("started_treatment", "quarter", "2020-05-01"), then)
     assert data.series("started_treatment", "year")[year("2019-20")] == 99999999
@@ -260,7 +288,14 @@ def spoilt(tables):
         if known_from(row) > date(2020, 5, 1):
             row["value"] = "99.9" if row["measure"] in RATES else str(9 * int(float(row["value"])) + 1)
     tables.write("england", rows)
-    tables.append("england", frequency="month", period="2019-10", measure="finished_course", value="7777777", source="nuffield-trust-2022")
+    tables.append(
+        "england",
+        frequency="month",
+        period="2019-10",
+        measure="finished_course",
+        value="7777777",
+        source="nuffield-trust-2022",
+    )
     assert data.check() == []
 
 
@@ -360,7 +395,13 @@ def test_asking_for_a_table_and_changing_it_changes_nothing_for_the_next():
 
 
 def test_the_target_year_is_the_sum_of_its_published_months():
-    monthly = [int(r["value"]) for r in ROWS if r["measure"] == "started_treatment" and r["source"] == "nhs-monthly-activity" and "2023-04" <= r["period"] <= "2024-03"]
+    monthly = [
+        int(r["value"])
+        for r in ROWS
+        if r["measure"] == "started_treatment"
+        and r["source"] == "nhs-monthly-activity"
+        and "2023-04" <= r["period"] <= "2024-03"
+    ]
     assert len(monthly) == 12 and sum(monthly) == 1_257_718
     assert data.series("started_treatment", "year")[year("2023-24")] == sum(monthly)
 
@@ -412,7 +453,15 @@ def test_a_series_has_every_period_once_and_its_own_name(measure, frequency, cod
 
 def test_months_nobody_published_are_gaps():
     starts = data.series("started_treatment", "month")
-    assert starts[starts.isna()].index.astype(str).tolist() == ["2020-04", "2020-05", "2020-06", "2020-07", "2020-08", "2020-10", "2020-12"]
+    assert starts[starts.isna()].index.astype(str).tolist() == [
+        "2020-04",
+        "2020-05",
+        "2020-06",
+        "2020-07",
+        "2020-08",
+        "2020-10",
+        "2020-12",
+    ]
     quarters = data.series("started_treatment", "quarter")
     assert quarters[quarter("2020-21 Q1") : quarter("2020-21 Q3")].isna().all()
     assert access.last_twelve_months("started_treatment", "latest")["2020-04":"2021-11"].isna().all()
@@ -432,7 +481,11 @@ def test_recovered_over_at_caseness_is_the_published_rate_in_every_month_since_2
 
 def test_published_annual_rates_lie_near_those_of_their_counts():
     """Annual reports print rates up to 0.15 below recovered over at caseness; those before 2016/17 up to 0.45."""
-    annual = {(r["period"], r["measure"]): float(r["value"]) for r in ROWS if r["source"].startswith("nhs-annual-report") and r["frequency"] == "year"}
+    annual = {
+        (r["period"], r["measure"]): float(r["value"])
+        for r in ROWS
+        if r["source"].startswith("nhs-annual-report") and r["frequency"] == "year"
+    }
     printed = {period: value for (period, measure), value in annual.items() if measure == "recovery_rate"}
     assert len(printed) >= 12
     for period, value in printed.items():
@@ -445,7 +498,10 @@ def test_four_quarters_of_referrals_add_up_to_what_the_page_said():
     assert len(quarters) == 4 and quarters.sum() == 1_596_637
 
 
-@pytest.mark.parametrize("measure, tolerance", [("referrals_received", 0.036), ("finished_course", 0.01), ("recovered", 0.015), ("at_caseness", 0.015)])
+@pytest.mark.parametrize(
+    "measure, tolerance",
+    [("referrals_received", 0.036), ("finished_course", 0.01), ("recovered", 0.015), ("at_caseness", 0.015)],
+)
 def test_annual_reports_and_sums_of_months_stay_close(measure, tolerance):
     table = data.figures(measure, "year").query("basis == 'published' and source == 'nhs-annual-report'")
     months = data.series(measure, "month")

@@ -90,9 +90,7 @@ def test_crps_of_a_normal_is_the_closed_form(outturn):
 
 
 @settings(deadline=None, max_examples=30)
-@given(
-    draws=st.lists(st.floats(-100, 100), min_size=1, max_size=12), outturn=st.floats(-100, 100)
-)
+@given(draws=st.lists(st.floats(-100, 100), min_size=1, max_size=12), outturn=st.floats(-100, 100))
 def test_crps_is_the_mean_distance_less_half_the_spread(draws, outturn):
     x = np.array(draws)
     exact = np.abs(x - outturn).mean() - np.abs(x[:, None] - x).mean() / 2
@@ -237,9 +235,7 @@ def test_benchmark_table_is_tidy_and_the_same_again(capsys):
     values = make_series(30).to_numpy()
     cases = [Case(values[i : i + 20], values[i + 20 : i + 28], 4) for i in range(2)]
     benchmark = Benchmark("x", cases, slice(4, 8))
-    table, again = (
-        tabulate_scores("x", run_benchmark(benchmark, draw_own, range(2))) for _ in range(2)
-    )
+    table, again = (tabulate_scores("x", run_benchmark(benchmark, draw_own, range(2))) for _ in range(2))
     assert list(table.columns) == ["benchmark", "series", "model", "metric", "value"]
     pd.testing.assert_frame_equal(table, again)
     assert not table.duplicated(["benchmark", "series", "model", "metric"]).any()
@@ -286,8 +282,7 @@ def test_cases_of_a_frequency_know_their_period():
 def read_sample() -> list[Case]:
     table = pd.read_csv(SAMPLE)
     return [
-        Case(*(np.array(row[part].split(), float) for part in ("history", "outturn")), 4)
-        for _, row in table.iterrows()
+        Case(*(np.array(row[part].split(), float) for part in ("history", "outturn")), 4) for _, row in table.iterrows()
     ]
 
 

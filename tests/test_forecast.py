@@ -133,9 +133,7 @@ def test_total_of_observed_periods_is_certain(quarterly):
 
 def test_interval_holds_its_share_of_draws(quarterly):
     bounds = quarterly.interval(0.8)
-    inside = (quarterly.paths >= bounds["lower"].to_numpy()) & (
-        quarterly.paths <= bounds["upper"].to_numpy()
-    )
+    inside = (quarterly.paths >= bounds["lower"].to_numpy()) & (quarterly.paths <= bounds["upper"].to_numpy())
     np.testing.assert_allclose(inside.mean(axis=0), 0.8, atol=0.002)
     wide = quarterly.interval(0.95)
     assert (wide["lower"] < bounds["lower"]).all() and (wide["upper"] > bounds["upper"]).all()
@@ -320,9 +318,7 @@ def test_arima_agrees_with_drift_on_a_random_walk():
     z = np.log(make_series(200, "Y", noise=0.05).to_numpy())
     arima, drift = MODELS["arima"](z, 5), fit_drift(z, 5)
     np.testing.assert_allclose(arima.mean, drift.mean, atol=0.05)
-    np.testing.assert_allclose(
-        (arima.loadings**2).sum(axis=1), (drift.loadings**2).sum(axis=1), rtol=0.3
-    )
+    np.testing.assert_allclose((arima.loadings**2).sum(axis=1), (drift.loadings**2).sum(axis=1), rtol=0.3)
 
 
 def test_arima_spreads_as_in_statsmodels():
@@ -412,9 +408,7 @@ def test_constant_series_repeats_without_spread_and_says_so():
 def test_steady_growth_without_noise_is_forecast():
     y = pd.Series(100 * 1.1 ** np.arange(12), pd.period_range("2010", periods=12, freq="Y"))
     result = forecast(y, 3, draws=10)
-    np.testing.assert_allclose(
-        result.member_paths["drift"], np.tile(y.iloc[-1] * 1.1 ** np.arange(1, 4), (10, 1))
-    )
+    np.testing.assert_allclose(result.member_paths["drift"], np.tile(y.iloc[-1] * 1.1 ** np.arange(1, 4), (10, 1)))
 
 
 def test_four_values_are_enough_and_the_stand_in_is_noted():
@@ -464,9 +458,7 @@ def test_warnings_are_counted_not_shown(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         result = forecast(make_series(), 2, draws=10, members=("no_change",))
-    assert result.notes == (
-        "no_change: 3 warning(s) while fitting, the first: maximum reached",
-    )
+    assert result.notes == ("no_change: 3 warning(s) while fitting, the first: maximum reached",)
 
 
 @settings(deadline=None, max_examples=30)

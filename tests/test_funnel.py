@@ -18,7 +18,20 @@ DEATHS = np.array([41, 25, 24, 23, 25, 42, 24, 53, 26, 25, 58, 31])
 # What FunnelPlotR (NHS-R Community; R/od_adjustment.R at 225b14d, R/calculate_limits.R at 260c859, data type PR,
 # winsorised by 0.1) gives for these data in R 4.2.2: phi, tau squared, z-scores, and limits at three sizes.
 PHI, TAU2 = 1.5617072, 0.00065117177
-SCORES = [5.06790975, 0.57894842, -2.77014436, 2.12061532, 1.22826262, -1.01726867, -0.94923782, -0.66517128, 0.57656594, 0.85510817, -1.52742917, -0.91765782]
+SCORES = [
+    5.06790975,
+    0.57894842,
+    -2.77014436,
+    2.12061532,
+    1.22826262,
+    -1.01726867,
+    -0.94923782,
+    -0.66517128,
+    0.57656594,
+    0.85510817,
+    -1.52742917,
+    -0.91765782,
+]
 SIZES = [122, 239, 581]
 LIMITS = {
     (0.95, True): ([0.061832706, 0.072386112, 0.081053925], [0.19312488, 0.17674105, 0.16448711]),
@@ -76,7 +89,9 @@ def test_as_many_institutions_lie_outside_as_is_said_where_none_is_exceptional(k
     else:
         part = rng.binomial(whole, np.sin(np.arcsin(np.sqrt(0.5)) + rng.normal(0, 0.03, whole.shape)) ** 2)
     outside = np.mean([np.abs(funnel.fit(p, w, kind).scores(p, w)) > limit for p, w in zip(part, whole)])
-    said = np.mean([funnel.expect_outside(level, funnel.fit(p, w, kind), w) for p, w in list(zip(part, whole))[:5]]) / 42
+    said = (
+        np.mean([funnel.expect_outside(level, funnel.fit(p, w, kind), w) for p, w in list(zip(part, whole))[:5]]) / 42
+    )
     assert outside == pytest.approx(said, rel=0.2)
     assert outside > 1.5 * (1 - level)
 
@@ -84,7 +99,10 @@ def test_as_many_institutions_lie_outside_as_is_said_where_none_is_exceptional(k
 def test_restored_spread_is_right_on_average():
     rng = np.random.default_rng(5)
     error, between = np.full(42, 0.01), 0.02
-    found = [funnel.dispersion(rng.normal(0, np.hypot(0.01, between), 42) / error, error, restore=True)[1] for _ in range(300)]
+    found = [
+        funnel.dispersion(rng.normal(0, np.hypot(0.01, between), 42) / error, error, restore=True)[1]
+        for _ in range(300)
+    ]
     assert np.mean(found) == pytest.approx(between**2, rel=0.12)
 
 
@@ -115,12 +133,32 @@ def test_change_is_the_interval_of_newcombe():
     first, last = (100 * 40 / 90, *funnel.interval(40, 90)), (100 * 55 / 95, *funnel.interval(55, 95))
     step, low, high = funnel.change(first, last)
     theirs = confint_proportions_2indep(55, 95, 40, 90, method="newcomb", compare="diff")
-    assert step == pytest.approx(100 * (55 / 95 - 40 / 90)) and (low, high) == pytest.approx(tuple(100 * edge for edge in theirs))
+    assert step == pytest.approx(100 * (55 / 95 - 40 / 90)) and (low, high) == pytest.approx(
+        tuple(100 * edge for edge in theirs)
+    )
 
 
 def test_discoveries_follow_benjamini_and_hochberg():
     # The fifteen p-values of table 1 of Benjamini and Hochberg (1995); at 5% the four smallest stand.
-    p = np.array([0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0])
+    p = np.array(
+        [
+            0.0001,
+            0.0004,
+            0.0019,
+            0.0095,
+            0.0201,
+            0.0278,
+            0.0298,
+            0.0344,
+            0.0459,
+            0.3240,
+            0.4262,
+            0.5719,
+            0.6528,
+            0.7590,
+            1.0,
+        ]
+    )
     assert funnel.is_discovery(p).tolist() == [True] * 4 + [False] * 11
     assert funnel.is_discovery(p[::-1]).tolist() == [False] * 11 + [True] * 4
     assert len(funnel.is_discovery(np.array([]))) == 0
@@ -153,5 +191,8 @@ def test_relative_index_has_the_coverage_it_claims():
     whole = np.full(10, 5000)
     middle = (np.arange(10) + 0.5) / 10
     true = 0.60 - 0.15 * middle
-    hits = [found.relative[1] < 0.45 / 0.60 < found.relative[2] for found in (funnel.gradient(rng.binomial(whole, true), whole) for _ in range(150))]
+    hits = [
+        found.relative[1] < 0.45 / 0.60 < found.relative[2]
+        for found in (funnel.gradient(rng.binomial(whole, true), whole) for _ in range(150))
+    ]
     assert 0.89 <= np.mean(hits) <= 1

@@ -52,14 +52,22 @@ def test_a_gap_narrows_where_the_slope_comes_nearer_to_zero():
         step, low, high = groups.narrowing(share, "latest")
         assert step == pytest.approx(last.slope[0] - first.slope[0]) and low < step < high
         assert (high - low) == pytest.approx(2 * 1.96 * np.hypot(first.error, last.error))
-    assert groups.narrowing(RECOVERY, "latest")[1] > 0 and groups.narrowing(FINISHING, "latest")[1] < 0 < groups.narrowing(FINISHING, "latest")[2]
+    assert (
+        groups.narrowing(RECOVERY, "latest")[1] > 0
+        and groups.narrowing(FINISHING, "latest")[1] < 0 < groups.narrowing(FINISHING, "latest")[2]
+    )
 
 
 def test_gaps_are_differences_of_rates_and_verdicts_follow_them():
     rates = groups.shares(RECOVERY, "latest")["value"]
     table = groups.gaps(RECOVERY, "latest").set_index(["dimension", "group"])
-    assert table.at[("deprivation_decile", MOST), "now"] == pytest.approx(rates[("deprivation_decile", MOST, YEAR)] - rates[("deprivation_decile", LEAST, YEAR)])
-    assert table.at[("ethnic_group", "Black or Black British"), "verdict"] == "narrowed" and table.at[("ethnic_group", "Other Ethnic Groups"), "verdict"] == "widened"
+    assert table.at[("deprivation_decile", MOST), "now"] == pytest.approx(
+        rates[("deprivation_decile", MOST, YEAR)] - rates[("deprivation_decile", LEAST, YEAR)]
+    )
+    assert (
+        table.at[("ethnic_group", "Black or Black British"), "verdict"] == "narrowed"
+        and table.at[("ethnic_group", "Other Ethnic Groups"), "verdict"] == "widened"
+    )
     for row in table.itertuples():
         assert row.low <= row.now <= row.high and row.step == pytest.approx(row.now - row.then)
         if row.verdict != "no clear change":
@@ -68,8 +76,16 @@ def test_gaps_are_differences_of_rates_and_verdicts_follow_them():
 
 
 def test_references_are_the_largest_groups():
-    assert [groups.reference(dimension, "latest") for dimension in groups.DIMENSIONS] == [LEAST, "White", "26 to 64", "Female"]
-    assert groups.reference("age_group", "2020-06-01") == "18 to 35" or groups.reference("age_group", "2020-06-01") == "36 to 64"
+    assert [groups.reference(dimension, "latest") for dimension in groups.DIMENSIONS] == [
+        LEAST,
+        "White",
+        "26 to 64",
+        "Female",
+    ]
+    assert (
+        groups.reference("age_group", "2020-06-01") == "18 to 35"
+        or groups.reference("age_group", "2020-06-01") == "36 to 64"
+    )
 
 
 def test_missing_information_is_shown_and_sized():
@@ -85,16 +101,27 @@ def test_missing_information_is_shown_and_sized():
 @pytest.mark.parametrize("as_of, last", [("2019-01-15", "2017-18"), ("2022-06-01", "2020-21"), ("latest", "2024-25")])
 def test_every_vintage_has_its_page(as_of, last):
     assert groups.years(as_of)[-1] == periods.parse(last, "year")
-    for text in (groups.answer(as_of), groups.describe_slopes(as_of), groups.describe_missing(as_of), groups.describe_gaps(RECOVERY, as_of)):
+    for text in (
+        groups.answer(as_of),
+        groups.describe_slopes(as_of),
+        groups.describe_missing(as_of),
+        groups.describe_gaps(RECOVERY, as_of),
+    ):
         assert "nan" not in text.data
     assert groups.list_groups(as_of).frame["Recovery rate"].notna().all()
-    charts = [groups.plot_gradient(RECOVERY, as_of), groups.plot_slopes(SHARES, as_of), *(groups.plot_groups(share, as_of) for share in SHARES)]
+    charts = [
+        groups.plot_gradient(RECOVERY, as_of),
+        groups.plot_slopes(SHARES, as_of),
+        *(groups.plot_groups(share, as_of) for share in SHARES),
+    ]
     assert all(chart.alt and len(chart.data) and "nan" not in chart.alt for chart in charts)
     assert set(charts[0].data["period"]) == {periods.label(year) for year in groups.years(as_of)}
 
 
 def test_nothing_is_known_before_the_first_report():
-    with pytest.raises(ValueError, match="no figures of groups were known on 2018-06-30; the first are held from 2019-01-15"):
+    with pytest.raises(
+        ValueError, match="no figures of groups were known on 2018-06-30; the first are held from 2019-01-15"
+    ):
         groups.counts("2018-06-30")
 
 
@@ -116,16 +143,32 @@ def test_labels_of_small_multiples_do_not_overlap():
             assert all(box.x1 <= chart.figure.bbox.x1 for box in boxes)
 
 
-GOOD = {"year": "2030-31", "dimension": "gender", "group": "Female", "measure": "recovered", "value": "101", "source": "nhs-annual-report-groups"}
+GOOD = {
+    "year": "2030-31",
+    "dimension": "gender",
+    "group": "Female",
+    "measure": "recovered",
+    "value": "101",
+    "source": "nhs-annual-report-groups",
+}
 
 
 @pytest.mark.parametrize(
     "wrong, message",
-    [({"dimension": "region"}, "'region' is not one of"), ({"measure": "recoverd"}, "unknown measure"), ({"year": "2030-33"}, "is not a year"), ({"value": "-1"}, "-1 is below 0"), ({"value": "1.5"}, "not a whole number"), ({"year": "2024-25"}, "repeats row")],
+    [
+        ({"dimension": "region"}, "'region' is not one of"),
+        ({"measure": "recoverd"}, "unknown measure"),
+        ({"year": "2030-33"}, "is not a year"),
+        ({"value": "-1"}, "-1 is below 0"),
+        ({"value": "1.5"}, "not a whole number"),
+        ({"year": "2024-25"}, "repeats row"),
+    ],
 )
 def test_a_bad_row_is_named(tables, wrong, message):
     row = tables.append("groups", **(GOOD | wrong))
-    assert any(problem.file == "groups.csv" and problem.row == row and message in problem.message for problem in data.check())
+    assert any(
+        problem.file == "groups.csv" and problem.row == row and message in problem.message for problem in data.check()
+    )
 
 
 def test_a_good_row_passes(tables):

@@ -19,7 +19,11 @@ def scores():
 def test_every_origin_from_2016_17_is_scored_for_every_year_that_followed(scores):
     pool = scores[scores["model"] == "pool"]
     last = data.series("started_treatment", "year").dropna().index[-1]
-    expected = {(origin, year) for origin in pd.period_range("2017", last - 1, freq="Y-MAR") for year in pd.period_range(origin + 1, last)}
+    expected = {
+        (origin, year)
+        for origin in pd.period_range("2017", last - 1, freq="Y-MAR")
+        for year in pd.period_range(origin + 1, last)
+    }
     assert set(zip(pool["origin"], pool["year"])) == expected
 
 
@@ -38,7 +42,9 @@ def test_intervals_and_errors_agree_with_the_draws(scores):
     row = scores.iloc[0]
     assert row["error"] == pytest.approx(100 * (row["median"] / row["outturn"] - 1))
     assert (scores["inside80"] <= scores["inside95"]).all()
-    assert (scores["crps"] <= (scores["median"] - scores["outturn"]).abs() * 1.5 + scores["median"]).all() and (scores["crps"] > 0).all()
+    assert (scores["crps"] <= (scores["median"] - scores["outturn"]).abs() * 1.5 + scores["median"]).all() and (
+        scores["crps"] > 0
+    ).all()
 
 
 def test_the_gap_adds_up_to_the_whole_shortfall():
@@ -50,7 +56,9 @@ def test_the_gap_adds_up_to_the_whole_shortfall():
 def test_growth_splits_into_referrals_and_share_without_rest():
     parts = hindsight.split_by_referrals(1_880_000, "2023-24", "latest")
     starts = data.series("started_treatment", "year")
-    assert parts["referrals"] + parts["share"] == pytest.approx(starts[pd.Period("2024", "Y-MAR")] - starts[pd.Period("2019", "Y-MAR")])
+    assert parts["referrals"] + parts["share"] == pytest.approx(
+        starts[pd.Period("2024", "Y-MAR")] - starts[pd.Period("2019", "Y-MAR")]
+    )
     assert parts["share_needed"] == pytest.approx(100 * 1_880_000 / 1_829_202)
 
 
@@ -59,7 +67,13 @@ def test_the_verdict_names_every_way_of_telling_and_how_wrong_it_was():
     text = hindsight.answer("started_treatment", "2013-14", 1_880_000, "2023-24", "latest").data
     for model in ("linear", "log_linear", "no_change"):
         assert f"{abs(table.at[model, 'error']):.0f}% too" in text
-    assert table.at["no_change", "error"] < 0 < table.at["pool", "error"] < table.at["linear", "error"] < table.at["log_linear", "error"]
+    assert (
+        table.at["no_change", "error"]
+        < 0
+        < table.at["pool", "error"]
+        < table.at["linear", "error"]
+        < table.at["log_linear", "error"]
+    )
 
 
 def test_the_gap_is_not_called_the_pandemic():

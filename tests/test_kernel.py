@@ -48,7 +48,10 @@ def test_nothing_reaches_another_run(tmp_path, order):
 
 
 def test_random_numbers_are_not_shared(tmp_path):
-    chosen = [tiny.make_run(tmp_path, name, "import random, numpy as np\nprint(np.random.random(), random.random())") for name in ("a", "b", "c")]
+    chosen = [
+        tiny.make_run(tmp_path, name, "import random, numpy as np\nprint(np.random.random(), random.random())")
+        for name in ("a", "b", "c")
+    ]
     tiny.make(chosen, tmp_path / "out")
     numbers = [number for name in ("a", "b", "c") for number in tiny.read_text(tmp_path / "out" / name).split()]
     assert len(set(numbers)) == 6

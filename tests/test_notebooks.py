@@ -65,18 +65,39 @@ def test_no_output_is_an_error_a_warning_or_a_stray_print(name):
 @each
 def test_a_notebook_is_normalised(name):
     notebook = NOTEBOOKS_BY_NAME[name]
-    assert set(notebook) == {"cells", "metadata", "nbformat", "nbformat_minor"} and (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
-    assert notebook["metadata"] == {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}
-    assert [cell["id"] for cell in notebook["cells"]] == [f"cell-{position:02d}" for position in range(len(notebook["cells"]))]
+    assert set(notebook) == {"cells", "metadata", "nbformat", "nbformat_minor"} and (
+        notebook["nbformat"],
+        notebook["nbformat_minor"],
+    ) == (4, 5)
+    assert notebook["metadata"] == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    assert [cell["id"] for cell in notebook["cells"]] == [
+        f"cell-{position:02d}" for position in range(len(notebook["cells"]))
+    ]
     assert all(set(cell["metadata"]) <= {"tags"} for cell in notebook["cells"])
     assert all(isinstance(cell["source"], list) for cell in notebook["cells"])
-    assert not re.search(r"papermill|\"execution\"|\d{2}:\d{2}:\d{2}|0x[0-9a-f]{8,}", json.dumps([{k: v for k, v in cell.items() if k != "outputs"} for cell in notebook["cells"]]))
+    assert not re.search(
+        r"papermill|\"execution\"|\d{2}:\d{2}:\d{2}|0x[0-9a-f]{8,}",
+        json.dumps([{k: v for k, v in cell.items() if k != "outputs"} for cell in notebook["cells"]]),
+    )
 
 
 @each
 def test_outputs_hold_no_time_address_or_path(name):
-    texts = [text for cell in code_of(name) for output in cell["outputs"] for kind, text in output["data"].items() if kind.startswith("text/")]
-    assert [hit for text in texts for hit in re.findall(r"\d{2}:\d{2}:\d{2}|at 0x[0-9a-f]+|/(?:home|Users|tmp)/\S+", "".join(text))] == []
+    texts = [
+        text
+        for cell in code_of(name)
+        for output in cell["outputs"]
+        for kind, text in output["data"].items()
+        if kind.startswith("text/")
+    ]
+    assert [
+        hit
+        for text in texts
+        for hit in re.findall(r"\d{2}:\d{2}:\d{2}|at 0x[0-9a-f]+|/(?:home|Users|tmp)/\S+", "".join(text))
+    ] == []
 
 
 @each
@@ -125,7 +146,9 @@ def test_papermill_sees_every_parameter_with_its_type_and_help(name):
 def test_a_notebook_checks_its_parameters_before_it_does_anything(name):
     cells = [("".join(cell["source"]), tags_of(cell)) for cell in code_of(name)]
     place = next(i for i, (_, tags) in enumerate(cells) if "parameters" in tags)
-    assert all("setup" in tags and source.startswith(("from iapt.answers import", "import")) for source, tags in cells[:place])
+    assert all(
+        "setup" in tags and source.startswith(("from iapt.answers import", "import")) for source, tags in cells[:place]
+    )
     assert cells[place + 1][0].startswith("parameters.check(globals())")
 
 
@@ -159,8 +182,13 @@ def test_code_is_short_and_defines_nothing(name):
     for cell in code_of(name):
         tree = ast.parse("".join(cell["source"]))
         assert len(lines_of(cell)) <= 12, cell["id"]
-        assert not any(isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.If, ast.Try)) for node in ast.walk(tree)), cell["id"]
-        assert not any(line.lstrip().startswith(("#", "%", "!")) or line.rstrip().endswith(";") for line in lines_of(cell)), cell["id"]
+        assert not any(
+            isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.While, ast.If, ast.Try))
+            for node in ast.walk(tree)
+        ), cell["id"]
+        assert not any(
+            line.lstrip().startswith(("#", "%", "!")) or line.rstrip().endswith(";") for line in lines_of(cell)
+        ), cell["id"]
     assert sum(any(line.startswith(("import", "from")) for line in lines_of(cell)) for cell in code_of(name)) == 1
 
 
@@ -185,13 +213,18 @@ def test_a_notebook_asks_answers_and_ends_with_its_limits_and_sources(name):
 
 @each
 def test_no_more_than_two_code_cells_follow_each_other(name):
-    kinds = "".join("p" if cell["cell_type"] == "markdown" else "" if QUIET & tags_of(cell) else "c" for cell in NOTEBOOKS_BY_NAME[name]["cells"])
+    kinds = "".join(
+        "p" if cell["cell_type"] == "markdown" else "" if QUIET & tags_of(cell) else "c"
+        for cell in NOTEBOOKS_BY_NAME[name]["cells"]
+    )
     assert "cccc" not in kinds
 
 
 TARGETS = data.load()["targets"]
 FACTS = {
-    *(f"{share:.0f}%" for share in TARGETS["share"].dropna()),  # the targets as shares of need, and the standards: facts of policy
+    *(
+        f"{share:.0f}%" for share in TARGETS["share"].dropna()
+    ),  # the targets as shares of need, and the standards: facts of policy
     *(f"{value:.0f}%" for value in TARGETS.loc[TARGETS["measure"].str.endswith("_rate"), "value"]),
     *(f"{value:,.0f}" for value in TARGETS.loc[~TARGETS["measure"].str.endswith("_rate"), "value"]),
     str(len(data.load()["claims_2020"])),  # how many claims the page of May 2020 makes
@@ -219,7 +252,16 @@ def test_prose_holds_no_large_number_in_words(name):
     assert [hit for text in prose_of(name) for hit in re.findall(tens, text)] == []
 
 
-@pytest.mark.parametrize("text, found", [("In 2018/19 it was 1,092,111.", ["1,092,111"]), ("grew by 8% to Q3", ["8%", "3"]), ("12 of 20", ["12", "20"]), ("The 15% and 50% of 1 May 2020, 2013-14", []), ("`--set as_of=2018-06-30` 1.5 million", ["1.5"])])
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("In 2018/19 it was 1,092,111.", ["1,092,111"]),
+        ("grew by 8% to Q3", ["8%", "3"]),
+        ("12 of 20", ["12", "20"]),
+        ("The 15% and 50% of 1 May 2020, 2013-14", []),
+        ("`--set as_of=2018-06-30` 1.5 million", ["1.5"]),
+    ],
+)
 def test_a_number_in_prose_would_be_found(text, found):
     assert list_numbers(text) == found
 
@@ -228,7 +270,11 @@ def test_sums_of_months_and_published_quarters_differ_as_the_prose_says():
     """02_finishing: where both exist, the sum of months is up to one per cent higher."""
     published = data.figures("finished_course", "quarter").query("basis == 'published'")["value"].astype(float)
     months = data.series("finished_course", "month")
-    sums = months.groupby(months.index.asfreq("Q-MAR")).agg(lambda part: part.sum(skipna=False) if len(part) == 3 else float("nan")).dropna()
+    sums = (
+        months.groupby(months.index.asfreq("Q-MAR"))
+        .agg(lambda part: part.sum(skipna=False) if len(part) == 3 else float("nan"))
+        .dropna()
+    )
     apart = (100 * (sums / published - 1)).dropna()
     assert len(apart) >= 1
     assert apart.between(-0.05, 1.05).all()
@@ -236,11 +282,22 @@ def test_sums_of_months_and_published_quarters_differ_as_the_prose_says():
 
 @each
 def test_headings_go_down_one_step_at_a_time(name):
-    levels = [len(line) - len(line.lstrip("#")) for text in prose_of(name) for line in text.splitlines() if re.match("#+ ", line)]
+    levels = [
+        len(line) - len(line.lstrip("#"))
+        for text in prose_of(name)
+        for line in text.splitlines()
+        if re.match("#+ ", line)
+    ]
     assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_csv_in_committed_charts_can_be_read():
-    cards = [output["data"][charts.MIME] for name in NOTEBOOKS_BY_NAME for cell in code_of(name) for output in cell["outputs"] if charts.MIME in output["data"]]
+    cards = [
+        output["data"][charts.MIME]
+        for name in NOTEBOOKS_BY_NAME
+        for cell in code_of(name)
+        for output in cell["outputs"]
+        if charts.MIME in output["data"]
+    ]
     assert len(cards) >= 7
     assert all(len(pd.read_csv(io.StringIO(card["csv"]))) > 1 for card in cards)

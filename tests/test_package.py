@@ -43,13 +43,17 @@ def test_the_data_package_is_valid():
 
 
 def test_frictionless_sees_a_row_that_breaks_the_description(tables):
-    tables.append("england", frequency="month", period="2031-01", measure="nothing", value="-1", source="nhs-monthly-activity")
+    tables.append(
+        "england", frequency="month", period="2031-01", measure="nothing", value="-1", source="nhs-monthly-activity"
+    )
     found = {kind for (kind,) in Package(str(tables.folder / "datapackage.json")).validate().flatten(["type"])}
     assert {"foreign-key", "constraint-error"} <= found
 
 
 def test_every_table_is_described_and_every_description_has_its_table():
-    assert sorted(path.name for path in DATA.glob("*.csv")) == sorted(resource["path"] for resource in RESOURCES.values())
+    assert sorted(path.name for path in DATA.glob("*.csv")) == sorted(
+        resource["path"] for resource in RESOURCES.values()
+    )
 
 
 @pytest.mark.parametrize("name", RESOURCES)
@@ -69,14 +73,29 @@ def test_no_column_is_empty_and_every_table_ends_its_lines_alike(name):
     text = (DATA / RESOURCES[name]["path"]).read_bytes()
     assert rows and b"\r" not in text and text.endswith(b"\n") and not text.startswith(b"\xef\xbb\xbf")
     empty = [column for column in rows[0] if not any(row[column] for row in rows)]
-    optional = [field["name"] for field in RESOURCES[name]["schema"]["fields"] if not field.get("constraints", {}).get("required")]
+    optional = [
+        field["name"]
+        for field in RESOURCES[name]["schema"]["fields"]
+        if not field.get("constraints", {}).get("required")
+    ]
     assert set(empty) <= set(optional)
 
 
-@pytest.mark.parametrize("name", [name for name in RESOURCES if any(field["name"] in ("source", "measure") for field in RESOURCES[name]["schema"]["fields"]) and name != "measures"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name in RESOURCES
+        if any(field["name"] in ("source", "measure") for field in RESOURCES[name]["schema"]["fields"])
+        and name != "measures"
+    ],
+)
 def test_columns_that_name_a_source_or_measure_are_tied_to_their_table(name):
     tied = {key["fields"]: key["reference"] for key in RESOURCES[name]["schema"]["foreignKeys"]}
-    expected = {"source": {"resource": "sources", "fields": "id"}, "measure": {"resource": "measures", "fields": "measure"}}
+    expected = {
+        "source": {"resource": "sources", "fields": "id"},
+        "measure": {"resource": "measures", "fields": "measure"},
+    }
     for field in RESOURCES[name]["schema"]["fields"]:
         if field["name"] in expected:
             assert tied[field["name"]] == expected[field["name"]]
@@ -101,7 +120,9 @@ def test_every_source_card_has_an_address_on_the_web_and_a_day_or_a_lag():
 
 
 def test_figures_of_official_sources_are_under_an_open_licence():
-    assert {row["licence"] for row in read("sources") if row["standing"] == "official"} == {"Open Government Licence v3.0"}
+    assert {row["licence"] for row in read("sources") if row["standing"] == "official"} == {
+        "Open Government Licence v3.0"
+    }
 
 
 def test_every_measure_in_a_table_is_in_the_codebook_and_every_one_there_has_figures():
@@ -134,13 +155,18 @@ def locked() -> dict[str, str]:
 
 
 def direct() -> set[str]:
-    return {plain(re.match(r"[A-Za-z0-9._-]+", item)[0]) for item in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]}
+    return {
+        plain(re.match(r"[A-Za-z0-9._-]+", item)[0])
+        for item in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
+    }
 
 
 def test_conda_has_the_direct_dependencies_in_the_versions_of_the_lock():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     from_pip = next(item["pip"] for item in listed if isinstance(item, dict))
-    pinned = dict(re.split("=+", item) for item in [*filter(lambda item: isinstance(item, str), listed), *from_pip] if "=" in item)
+    pinned = dict(
+        re.split("=+", item) for item in [*filter(lambda item: isinstance(item, str), listed), *from_pip] if "=" in item
+    )
     python = pinned.pop("python")
     assert {plain(name) for name in pinned} == direct()
     assert {plain(name): version for name, version in pinned.items()} == {name: locked()[name] for name in direct()}
@@ -162,7 +188,13 @@ def test_every_locked_package_has_hashes():
 
 
 def test_the_lock_names_no_host_and_no_path():
-    assert "://" not in LOCK and " @ " not in LOCK and "index-url" not in LOCK and "find-links" not in LOCK and "file:" not in LOCK
+    assert (
+        "://" not in LOCK
+        and " @ " not in LOCK
+        and "index-url" not in LOCK
+        and "find-links" not in LOCK
+        and "file:" not in LOCK
+    )
 
 
 def test_the_citation_file_is_valid_and_has_the_version_of_the_package():
@@ -188,11 +220,29 @@ FORBIDDEN = {
 
 def list_files() -> list[str]:
     try:
-        out = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True).stdout
+        out = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        ).stdout
         return [name for name in out.decode().split("\0") if name and (ROOT / name).is_file()]
     except (OSError, subprocess.CalledProcessError):
-        skipped = {".git", ".venv", "__pycache__", ".pytest_cache", ".hypothesis", ".ipynb_checkpoints", "reports", "results"}
-        return [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)]
+        skipped = {
+            ".git",
+            ".venv",
+            "__pycache__",
+            ".pytest_cache",
+            ".hypothesis",
+            ".ipynb_checkpoints",
+            "reports",
+            "results",
+        }
+        return [
+            str(path.relative_to(ROOT))
+            for path in ROOT.rglob("*")
+            if path.is_file() and not skipped & set(path.relative_to(ROOT).parts)
+        ]
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
@@ -210,7 +260,11 @@ def test_no_file_holds(what):
 
 @pytest.mark.parametrize(
     "what, parts",
-    [("the path of a machine", ["x = '", "home", "anna", "data'"]), ("the path of a machine", ["in ", "work", "x"]), ("a folder outside the repository", ["cp ..", "shared", "a"])],
+    [
+        ("the path of a machine", ["x = '", "home", "anna", "data'"]),
+        ("the path of a machine", ["in ", "work", "x"]),
+        ("a folder outside the repository", ["cp ..", "shared", "a"]),
+    ],
 )
 def test_the_search_finds_what_it_looks_for(what, parts):
     assert re.search(FORBIDDEN[what], "/".join(parts), re.MULTILINE)

@@ -55,15 +55,25 @@ def notebook_with(*bundles: dict) -> dict:
     """An executed notebook with a title and one code cell for every output."""
     cells = [{"cell_type": "markdown", "metadata": {}, "source": ["# A title?"]}]
     for bundle in bundles:
-        output = bundle if "output_type" in bundle else {"output_type": "execute_result", "metadata": {}, "data": bundle}
+        output = (
+            bundle if "output_type" in bundle else {"output_type": "execute_result", "metadata": {}, "data": bundle}
+        )
         cells.append({"cell_type": "code", "metadata": {}, "source": ["show('<b>')"], "outputs": [output]})
     return {"cells": cells}
 
 
-@pytest.fixture(scope="module", params=[(name, "latest") for name in NAMES] + [("04_claims", "2020-05-01"), ("01_access", "2020-05-01")], ids=" ".join)
+@pytest.fixture(
+    scope="module",
+    params=[(name, "latest") for name in NAMES] + [("04_claims", "2020-05-01"), ("01_access", "2020-05-01")],
+    ids=" ".join,
+)
 def text(request) -> str:
     name, as_of = request.param
-    runs_ = [run for run in pages.runs.load().values() if run.notebook.stem == name and run.parameters.get("as_of", "latest") == as_of]
+    runs_ = [
+        run
+        for run in pages.runs.load().values()
+        if run.notebook.stem == name and run.parameters.get("as_of", "latest") == as_of
+    ]
     if not runs_:
         runs_ = [pages.runs.Run(name, pages.runs.path_of(name), name, {"as_of": as_of})]
     return pages.render(runs_[0], execute(name, as_of))
@@ -78,7 +88,12 @@ def page(text) -> Page:
 
 
 def test_a_page_loads_nothing_from_anywhere(text, page):
-    loaded = [value for tag, attributes in page.elements for key, value in attributes.items() if key in ("src", "srcset", "data", "poster", "action") or (key == "href" and tag == "link")]
+    loaded = [
+        value
+        for tag, attributes in page.elements
+        for key, value in attributes.items()
+        if key in ("src", "srcset", "data", "poster", "action") or (key == "href" and tag == "link")
+    ]
     assert loaded and [value[:60] for value in loaded if not value.startswith("data:")] == []
     assert not re.search(r"@import|url\((?!['\"]?data:)", text)
     assert not page.all("iframe", "object", "embed", "base", "form")
@@ -117,7 +132,10 @@ def test_a_page_is_well_formed_and_says_its_language_and_width(text, page):
 
 def test_every_picture_has_alternative_text_and_a_size(page):
     pictures = page.all("img")
-    assert all(len(picture["alt"]) > 40 and int(picture["width"]) > 100 and int(picture["height"]) > 100 for picture in pictures)
+    assert all(
+        len(picture["alt"]) > 40 and int(picture["width"]) > 100 and int(picture["height"]) > 100
+        for picture in pictures
+    )
 
 
 def test_headings_are_in_order_with_one_at_the_top(page):
@@ -156,8 +174,16 @@ def test_a_page_says_its_vintage():
 
 
 def test_pictures_in_a_page_are_those_of_the_notebook():
-    svg = [output["data"]["image/svg+xml"] for cell in execute("01_access")["cells"] for output in cell.get("outputs", []) if charts.MIME in output["data"]]
-    shown = [base64.b64decode(source).decode() for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', render("01_access"))]
+    svg = [
+        output["data"]["image/svg+xml"]
+        for cell in execute("01_access")["cells"]
+        for output in cell.get("outputs", [])
+        if charts.MIME in output["data"]
+    ]
+    shown = [
+        base64.b64decode(source).decode()
+        for source in re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', render("01_access"))
+    ]
     assert shown == svg and len(svg) >= 2
 
 
@@ -197,7 +223,10 @@ def test_a_cell_of_a_table_is_escaped():
 
 
 def test_the_words_of_a_chart_and_the_title_of_a_run_are_escaped():
-    bundle = {"image/svg+xml": '<svg width="10pt" height="10pt"></svg>', charts.MIME: {"name": "x", "title": NASTY, "alt": f'"{NASTY}', "caption": NASTY, "csv": ""}}
+    bundle = {
+        "image/svg+xml": '<svg width="10pt" height="10pt"></svg>',
+        charts.MIME: {"name": "x", "title": NASTY, "alt": f'"{NASTY}', "caption": NASTY, "csv": ""},
+    }
     run = pages.runs.Run("x", pages.runs.path_of("01_access"), NASTY)
     text = pages.render(run, notebook_with(bundle))
     assert "<script>alert" not in text and "<img src=x" not in text
@@ -211,7 +240,10 @@ def test_markdown_and_code_of_a_notebook_are_escaped():
 
 
 def test_colours_of_a_terminal_are_taken_out():
-    text = pages.render(run_of("01_access"), notebook_with({"output_type": "error", "ename": "E", "evalue": "x", "traceback": ["\x1b[0;31mBad\x1b[0m"]}))
+    text = pages.render(
+        run_of("01_access"),
+        notebook_with({"output_type": "error", "ename": "E", "evalue": "x", "traceback": ["\x1b[0;31mBad\x1b[0m"]}),
+    )
     assert "Bad" in text and "\x1b" not in text
 
 
@@ -244,13 +276,20 @@ def test_the_front_page_shows_the_reports_that_are_there_and_no_other(front):
     page = Page(front[0])
     cards = re.findall(r'<h3><a href="([^"]+)">', front[0])
     assert cards == ["access/index.html", "recovery/index.html"]
-    assert page.wrong == [] and all(len(picture["alt"]) > 40 for picture in page.all("img")) and len(front[0].encode()) < 1_500_000
+    assert (
+        page.wrong == []
+        and all(len(picture["alt"]) > 40 for picture in page.all("img"))
+        and len(front[0].encode()) < 1_500_000
+    )
     assert [picture["src"][:5] for picture in page.all("img")] == ["data:"] * len(page.all("img"))
 
 
 def test_the_gallery_shows_each_figure_with_its_alternative_text(front):
     pictures = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", front[1])
-    assert [source for _, source in pictures] == ["access/figures/access_by_year.svg", "recovery/figures/recovery_rate.svg"]
+    assert [source for _, source in pictures] == [
+        "access/figures/access_by_year.svg",
+        "recovery/figures/recovery_rate.svg",
+    ]
     assert all(len(alt) > 40 for alt, _ in pictures)
 
 

@@ -15,7 +15,12 @@ DEFINED = {parameter.name: parameter for parameter in (AS_OF, TARGET, SHARE, SHO
 
 
 def notebook(*sources: str, tag: str = "parameters") -> dict:
-    return {"cells": [{"cell_type": "code", "metadata": {"tags": [tag]}, "source": source.splitlines(keepends=True)} for source in sources]}
+    return {
+        "cells": [
+            {"cell_type": "code", "metadata": {"tags": [tag]}, "source": source.splitlines(keepends=True)}
+            for source in sources
+        ]
+    }
 
 
 # ---------------------------------------------------------------- reading
@@ -31,7 +36,18 @@ def test_a_cell_of_annotated_scalars_is_read_with_its_comments():
     }
 
 
-@pytest.mark.parametrize("source", ["as_of = 'latest'", "as_of: date = 1", "as_of: str | None = None", "as_of: 'str' = 'a'", "import os", "print(1)", "x: list = [1]"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "as_of = 'latest'",
+        "as_of: date = 1",
+        "as_of: str | None = None",
+        "as_of: 'str' = 'a'",
+        "import os",
+        "print(1)",
+        "x: list = [1]",
+    ],
+)
 def test_anything_but_annotated_scalars_in_the_cell_is_refused(source):
     with pytest.raises(ParameterError, match="expected lines such as: year: int = 2024"):
         parameters.read(notebook(source))
@@ -82,7 +98,10 @@ def test_a_bad_parameter_is_refused_with_its_value_and_what_is_allowed(fault):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("given", [{}, {"as_of": "2020-05-01"}, {"as_of": "2015-01-31"}, {"share": 1}, {"share": 0.25, "shown": False, "target": 5}])
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"as_of": "2020-05-01"}, {"as_of": "2015-01-31"}, {"share": 1}, {"share": 0.25, "shown": False, "target": 5}],
+)
 def test_what_is_given_is_kept_and_defaults_fill_the_rest(given):
     expected = {"as_of": "latest", "target": 1_880_000, "share": 0.5, "shown": True} | given
     assert parameters.validate(DEFINED, given) == expected
@@ -111,7 +130,15 @@ def test_the_question_of_a_forecast_is_checked_against_what_was_known(values, me
 
 
 def names(**values: object) -> dict:
-    return {"__annotations__": {"as_of": str, "target": int}, "as_of": "latest", "target": 1, "In": [""], "Out": {}, "_": 5, "parameters": parameters} | values
+    return {
+        "__annotations__": {"as_of": str, "target": int},
+        "as_of": "latest",
+        "target": 1,
+        "In": [""],
+        "Out": {},
+        "_": 5,
+        "parameters": parameters,
+    } | values
 
 
 def test_a_notebook_with_good_parameters_goes_on():
@@ -147,13 +174,32 @@ def test_text_stays_text_as_it_was_written(text):
     assert parameters.parse(text, AS_OF) == text
 
 
-@pytest.mark.parametrize("text, parameter, value", [("5", TARGET, 5), ("-5", TARGET, -5), ("0.5", SHARE, 0.5), ("5", SHARE, 5.0), ("true", SHOWN, True), ("false", SHOWN, False)])
+@pytest.mark.parametrize(
+    "text, parameter, value",
+    [
+        ("5", TARGET, 5),
+        ("-5", TARGET, -5),
+        ("0.5", SHARE, 0.5),
+        ("5", SHARE, 5.0),
+        ("true", SHOWN, True),
+        ("false", SHOWN, False),
+    ],
+)
 def test_numbers_and_switches_are_read_as_their_type(text, parameter, value):
     read = parameters.parse(text, parameter)
     assert read == value and type(read) is parameter.type
 
 
-@pytest.mark.parametrize("text, parameter, message", [("many", TARGET, "expected a whole number"), ("5.0", TARGET, "expected a whole number"), ("half", SHARE, "expected a number"), ("True", SHOWN, "allowed: true, false"), ("1", SHOWN, "allowed: true, false")])
+@pytest.mark.parametrize(
+    "text, parameter, message",
+    [
+        ("many", TARGET, "expected a whole number"),
+        ("5.0", TARGET, "expected a whole number"),
+        ("half", SHARE, "expected a number"),
+        ("True", SHOWN, "allowed: true, false"),
+        ("1", SHOWN, "allowed: true, false"),
+    ],
+)
 def test_what_is_no_value_of_its_type_is_refused(text, parameter, message):
     with pytest.raises(ParameterError, match=f"{parameter.name} is '{text}'; {message}"):
         parameters.parse(text, parameter)

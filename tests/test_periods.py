@@ -44,7 +44,10 @@ def test_parse_reads_what_write_writes(year, code, month):
     assert periods.parse(periods.write(period), frequency) == period
 
 
-@pytest.mark.parametrize("month, year, quarter", [("2019-03", "2018-19", "2018-19 Q4"), ("2019-04", "2019-20", "2019-20 Q1"), ("2019-12", "2019-20", "2019-20 Q3")])
+@pytest.mark.parametrize(
+    "month, year, quarter",
+    [("2019-03", "2018-19", "2018-19 Q4"), ("2019-04", "2019-20", "2019-20 Q1"), ("2019-12", "2019-20", "2019-20 Q3")],
+)
 def test_financial_years_turn_in_april(month, year, quarter):
     period = periods.parse(month, "month")
     assert periods.write(periods.financial_year(period)) == year

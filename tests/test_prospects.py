@@ -34,7 +34,10 @@ def test_years_partly_observed_count_their_known_quarters():
 
 
 def test_the_probability_falls_as_the_target_rises():
-    chances = [MAY_2020.forecast.reach(target, MAY_2020.target_quarters).at["pooled", "probability"] for target in (1e6, 1.3e6, 1.6e6, 1.88e6, 2.5e6)]
+    chances = [
+        MAY_2020.forecast.reach(target, MAY_2020.target_quarters).at["pooled", "probability"]
+        for target in (1e6, 1.3e6, 1.6e6, 1.88e6, 2.5e6)
+    ]
     assert chances == sorted(chances, reverse=True) and chances[0] > 0.8 and chances[-1] < 0.05
 
 
@@ -57,7 +60,9 @@ def test_a_figure_from_after_the_vintage_reaches_no_forecast(tmp_path, monkeypat
     assert data.series("started_treatment", "month")[pd.Period("2020-04")] == 9_000_000
 
 
-@pytest.mark.parametrize(("probability", "text"), [(0, "<5%"), (0.049, "<5%"), (0.051, "5%"), (0.08, "10%"), (0.5, "50%"), (0.97, ">95%")])
+@pytest.mark.parametrize(
+    ("probability", "text"), [(0, "<5%"), (0.049, "<5%"), (0.051, "5%"), (0.08, "10%"), (0.5, "50%"), (0.97, ">95%")]
+)
 def test_probabilities_are_quoted_to_five_points(probability, text):
     assert prospects.nearest_five(probability) == text
 

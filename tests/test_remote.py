@@ -48,7 +48,11 @@ def test_reports_arrive_whole(command, place, tmp_path):
     assert f"0 reports copied to {place}" in command("--out", place)[1]
     tiny.write_notebook(tmp_path / "one.ipynb", "number + 1")
     assert f"1 reports copied to {place}" in command("--out", place)[1]
-    assert read(place)["one/notebook.ipynb"] == (local / "one" / "notebook.ipynb").read_bytes() != there["one/notebook.ipynb"]
+    assert (
+        read(place)["one/notebook.ipynb"]
+        == (local / "one" / "notebook.ipynb").read_bytes()
+        != there["one/notebook.ipynb"]
+    )
 
 
 def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
@@ -69,12 +73,18 @@ def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
         put(system, file, address)
 
     monkeypatch.setattr(remote, "_put", break_off)
-    with pytest.raises(runs.RunError, match=f"{place} cannot be written: OSError: the line is cut. The reports are in {local}"):
+    with pytest.raises(
+        runs.RunError, match=f"{place} cannot be written: OSError: the line is cut. The reports are in {local}"
+    ):
         remote.send(local, place, ["one"])
     assert "one/run.json" not in read(place)
     monkeypatch.undo()
     assert remote.send(local, place, ["one"]) == 1
-    assert read(place) == {"one/run.json": b"new", "one/index.html": b"old index.html", "one/figures/b.svg": b"old figures/a.svg"}
+    assert read(place) == {
+        "one/run.json": b"new",
+        "one/index.html": b"old index.html",
+        "one/figures/b.svg": b"old figures/a.svg",
+    }
 
 
 def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
@@ -83,7 +93,9 @@ def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
     assert code == 2 and "nonsense://bucket/reports cannot be written" in err and "nonsense" in err
     monkeypatch.setitem(sys.modules, "fsspec", None)
     code, _, err = command("one", "--out", "s3://bucket/reports")
-    assert code == 2 and "s3://bucket/reports needs more libraries; install them with: pip install 'iapt[remote]'" in err
+    assert (
+        code == 2 and "s3://bucket/reports needs more libraries; install them with: pip install 'iapt[remote]'" in err
+    )
 
 
 def test_failed_runs_are_not_copied(command, tmp_path):

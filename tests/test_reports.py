@@ -14,19 +14,34 @@ from iapt.running import execution, reports, runner
 
 CELLS = {
     "good": (tiny.CHART, tiny.TABLE),
-    "function": ("## First", "def halve(x):\n    return x / 0", "## Then it breaks", "before = 1\nvalue = before + 1\nhalve(value)\nafter = 2\nlast = 3"),
+    "function": (
+        "## First",
+        "def halve(x):\n    return x / 0",
+        "## Then it breaks",
+        "before = 1\nvalue = before + 1\nhalve(value)\nafter = 2\nlast = 3",
+    ),
     "package": ("## Deep", "from iapt import data\ndata.series('nothing', 'year')"),
     "syntax": ("## Bad grammar", "x = 1\nif x\n    y = 2"),
     "exits": ("## The end", "import os\nos._exit(3)", "1"),
     "killed": ("## Out of memory", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
     "killed whole": ("import os, signal\nos.killpg(0, signal.SIGKILL)",),
     "hangs": ("## For ever", "while True:\n    pass"),
-    "stubborn": ("import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\nwhile True:\n    pass",),
+    "stubborn": (
+        "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\nwhile True:\n    pass",
+    ),
     "prints": ("for i in range(500):\n    print('x' * 100_000)",),
     "prints and fails": ("for i in range(100):\n    print('x' * 100_000)\n1 / 0",),
-    "parts": ("import subprocess, os\nsubprocess.run(['echo', 'from a child process'])\nNone", "os.write(1, b'from the file itself\\n')\nNone"),
-    "warns": ("import warnings\nfor i in range(3):\n    warnings.warn(f'beware {i % 2}')", "import sys\nprint('noise', file=sys.stderr)"),
-    "fonts": ("import logging\nfrom matplotlib.figure import Figure\nimport matplotlib as mpl, io\nwith mpl.rc_context({'font.family': 'Nowhere Sans'}):\n    figure = Figure()\n    figure.text(0, 0, 'text')\n    figure.savefig(io.BytesIO())",),
+    "parts": (
+        "import subprocess, os\nsubprocess.run(['echo', 'from a child process'])\nNone",
+        "os.write(1, b'from the file itself\\n')\nNone",
+    ),
+    "warns": (
+        "import warnings\nfor i in range(3):\n    warnings.warn(f'beware {i % 2}')",
+        "import sys\nprint('noise', file=sys.stderr)",
+    ),
+    "fonts": (
+        "import logging\nfrom matplotlib.figure import Figure\nimport matplotlib as mpl, io\nwith mpl.rc_context({'font.family': 'Nowhere Sans'}):\n    figure = Figure()\n    figure.text(0, 0, 'text')\n    figure.savefig(io.BytesIO())",
+    ),
     "threads": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nprint('done')",),
 }
 LIMIT = 10
@@ -56,7 +71,15 @@ def test_each_run_ends_as_it_should(made):
 
 def test_report_is_complete(made):
     out, _ = made
-    assert set(tiny.digest(out / "good")) == {"figures/line.csv", "figures/line.png", "figures/line.svg", "tables/table.csv", "index.html", "notebook.ipynb", "run.json"}
+    assert set(tiny.digest(out / "good")) == {
+        "figures/line.csv",
+        "figures/line.png",
+        "figures/line.svg",
+        "tables/table.csv",
+        "index.html",
+        "notebook.ipynb",
+        "run.json",
+    }
     assert (out / "good" / "tables" / "table.csv").read_text() == "a\n1\n2\n"
 
 
@@ -72,14 +95,21 @@ def test_failure_names_section_lines_and_error(made):
         "ZeroDivisionError: division by zero",
         f"the notebook so far: {out / 'function.failed.ipynb'}",
     ]
-    assert re.search(r"“Deep”(.*\n)*>   2  data.series.*\nValueError: .*nothing(.*\n)+?\(raised in data/vintages.py, line \d+, in \w+\)", results["package"].message)
+    assert re.search(
+        r"“Deep”(.*\n)*>   2  data.series.*\nValueError: .*nothing(.*\n)+?\(raised in data/vintages.py, line \d+, in \w+\)",
+        results["package"].message,
+    )
     assert re.search(r"“Bad grammar”(.*\n)*>   2  if x\n(.*\n)*SyntaxError: expected ':'", results["syntax"].message)
 
 
 def test_dead_kernels_are_told_from_hanging_ones(made):
     _, results = made
     for name, heading, line in (("exits", "The end", "os._exit(3)"), ("killed", "Out of memory", "os.kill")):
-        assert f"“{heading}”" in results[name].message and line in results[name].message and "the kernel died" in results[name].message
+        assert (
+            f"“{heading}”" in results[name].message
+            and line in results[name].message
+            and "the kernel died" in results[name].message
+        )
         assert results[name].seconds < LIMIT
     assert "killed by signal 9 (out of memory?)" in results["killed whole"].message
     assert results["killed whole"].seconds < LIMIT
@@ -109,9 +139,15 @@ def test_output_of_child_processes_is_kept(made):
 
 def test_warnings_are_collected(made):
     out, results = made
-    assert results["warns"].warnings == ("UserWarning: beware 0 (2 times)", "UserWarning: beware 1", "noise") or results["warns"].warnings == ("UserWarning: beware 0", "UserWarning: beware 1", "noise")
+    assert results["warns"].warnings == (
+        "UserWarning: beware 0 (2 times)",
+        "UserWarning: beware 1",
+        "noise",
+    ) or results["warns"].warnings == ("UserWarning: beware 0", "UserWarning: beware 1", "noise")
     assert "ipykernel_" not in (out / "warns" / "notebook.ipynb").read_text()
-    assert results["fonts"].warnings and results["fonts"].warnings[0].startswith("the font Nowhere Sans is not installed; another one was drawn instead")
+    assert results["fonts"].warnings and results["fonts"].warnings[0].startswith(
+        "the font Nowhere Sans is not installed; another one was drawn instead"
+    )
     assert results["good"].warnings == ()
 
 
@@ -128,7 +164,17 @@ def test_no_machine_in_the_report(made):
 
 def test_warnings_that_are_many():
     lines = "".join(f"/x/site-packages/lib/mod.py:{n}: FutureWarning: number {n}\n  old_call()\n" for n in range(15))
-    notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=[v4.new_output("stream", name="stderr", text=lines), v4.new_output("stream", name="stdout", text="quiet")])])
+    notebook = v4.new_notebook(
+        cells=[
+            v4.new_code_cell(
+                "1",
+                outputs=[
+                    v4.new_output("stream", name="stderr", text=lines),
+                    v4.new_output("stream", name="stdout", text="quiet"),
+                ],
+            )
+        ]
+    )
     execution.normalise(notebook)
     told = execution.collect_warnings(notebook)
     assert told[0] == "FutureWarning: number 0" and told[-1] == "and 5 more, in its notebook" and len(told) == 11
@@ -138,11 +184,28 @@ def test_warnings_that_are_many():
 
 def test_streams_in_one_order():
     """What a cell prints to its two streams arrives mixed by chance."""
-    parts = [("stderr", "a"), ("stdout", "b"), ("stderr", "c"), ("", ""), ("stdout", "d"), ("stdout", "e"), ("stderr", "f"), ("stdout", "g")]
-    outputs = [v4.new_output("stream", name=name, text=text) if name else v4.new_output("display_data") for name, text in parts]
+    parts = [
+        ("stderr", "a"),
+        ("stdout", "b"),
+        ("stderr", "c"),
+        ("", ""),
+        ("stdout", "d"),
+        ("stdout", "e"),
+        ("stderr", "f"),
+        ("stdout", "g"),
+    ]
+    outputs = [
+        v4.new_output("stream", name=name, text=text) if name else v4.new_output("display_data") for name, text in parts
+    ]
     notebook = v4.new_notebook(cells=[v4.new_code_cell("1", outputs=outputs)])
     execution.normalise(notebook)
-    assert [(output.get("name"), output.get("text")) for output in notebook.cells[0].outputs] == [("stdout", "b"), ("stderr", "ac"), (None, None), ("stdout", "deg"), ("stderr", "f")]
+    assert [(output.get("name"), output.get("text")) for output in notebook.cells[0].outputs] == [
+        ("stdout", "b"),
+        ("stderr", "ac"),
+        (None, None),
+        ("stdout", "deg"),
+        ("stderr", "f"),
+    ]
 
 
 def test_state_tells_what_changed(made, tmp_path, monkeypatch):
@@ -211,7 +274,12 @@ def test_refresh_keeps_outputs_and_says_what_failed(tmp_path):
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
     """`iapt` with runs of its own: what it returns and prints."""
-    known = {"good": tiny.make_run(tmp_path, "good", "number"), "bad": tiny.make_run(tmp_path, "bad", "import warnings; warnings.warn('careful')", "## Break", "1 / 0", number=4)}
+    known = {
+        "good": tiny.make_run(tmp_path, "good", "number"),
+        "bad": tiny.make_run(
+            tmp_path, "bad", "import warnings; warnings.warn('careful')", "## Break", "1 / 0", number=4
+        ),
+    }
     monkeypatch.setattr(runs, "load", lambda: known)
     for name in ("REPORTS", "RESULTS"):
         monkeypatch.setattr(cli, name, tmp_path / name.lower())
@@ -244,7 +312,11 @@ def test_command_that_reproduces_a_failure_does(command, tmp_path):
     import shlex
 
     code, _, again = command(*shlex.split(alone))
-    assert code == 1 and "bad-number-7 with number=7" in again and (tmp_path / "a folder" / "bad-number-7.failed.ipynb").exists()
+    assert (
+        code == 1
+        and "bad-number-7 with number=7" in again
+        and (tmp_path / "a folder" / "bad-number-7.failed.ipynb").exists()
+    )
 
 
 def test_command_collects_warnings(command, tmp_path):
@@ -265,7 +337,16 @@ def test_command_marks_old_reports(command, tmp_path):
     assert (tmp_path / "reports" / "bad" / "index.html").exists()
 
 
-@pytest.mark.parametrize("arguments", [["nothing"], ["good", "--set", "nunber=1"], ["good", "--set", "number"], ["good", "--set", "number=x"], ["--each", "colour"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nothing"],
+        ["good", "--set", "nunber=1"],
+        ["good", "--set", "number"],
+        ["good", "--set", "number=x"],
+        ["--each", "colour"],
+    ],
+)
 def test_command_asked_wrongly(command, arguments, tmp_path):
     code, out, err = command(*arguments)
     assert code == 2 and err.startswith("iapt: ") and err.count("\n") == 1

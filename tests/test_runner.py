@@ -25,7 +25,14 @@ def find_family(out: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE and (str(out) in " ".join(process.environ().values()) or any(str(out) in target for target in list_handles(process))):
+            if (
+                process.pid != os.getpid()
+                and process.status() != psutil.STATUS_ZOMBIE
+                and (
+                    str(out) in " ".join(process.environ().values())
+                    or any(str(out) in target for target in list_handles(process))
+                )
+            ):
                 found.append(process)
         except (psutil.Error, OSError):
             pass
@@ -48,7 +55,10 @@ def list_handles(process: psutil.Process) -> list[str]:
 
 @pytest.fixture
 def two(tmp_path) -> list[runs.Run]:
-    return [tiny.make_run(tmp_path, "one", "import time\ntime.sleep(0.1)", "1"), tiny.make_run(tmp_path, "two", "2", number=2)]
+    return [
+        tiny.make_run(tmp_path, "one", "import time\ntime.sleep(0.1)", "1"),
+        tiny.make_run(tmp_path, "two", "2", number=2),
+    ]
 
 
 @pytest.mark.parametrize("victim", ["parent", "child"])
@@ -90,8 +100,14 @@ def test_stopping_ends_everything(tmp_path, number, kernel):
     out = tmp_path / "out"
     cell = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)\nsubprocess.Popen(['sleep', '987'])\nprint('started')"
     run = tiny.make_run(tmp_path, "long", cell, "import time\ntime.sleep(60)")
-    process = tiny.start([run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))], out, kernel=kernel)
-    sleeping = tiny.wait_until(lambda: len(found := [p for p in find_family(out) if p.name() == "sleep"]) == 2 and found, 40)
+    process = tiny.start(
+        [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))],
+        out,
+        kernel=kernel,
+    )
+    sleeping = tiny.wait_until(
+        lambda: len(found := [p for p in find_family(out) if p.name() == "sleep"]) == 2 and found, 40
+    )
     os.kill(process.pid, number)
     process.join(10)
     assert process.exitcode == 130
@@ -102,7 +118,12 @@ def test_stopping_ends_everything(tmp_path, number, kernel):
 
 def test_killed_runner_leaves_no_process(tmp_path):
     out = tmp_path / "out"
-    run = tiny.make_run(tmp_path, "long", "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)", "import time\ntime.sleep(60)")
+    run = tiny.make_run(
+        tmp_path,
+        "long",
+        "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)",
+        "import time\ntime.sleep(60)",
+    )
     process = tiny.start([run], out)
     tiny.wait_until(lambda: [p for p in find_family(out) if p.name() == "sleep"], 20)
     os.kill(process.pid, signal.SIGKILL)

@@ -52,8 +52,14 @@ AREA = 'as_of: str = "latest"  # day\narea: str = "England"  # code or name'
 @pytest.fixture
 def known(tmp_path) -> dict[str, runs.Run]:
     path = tiny.write_notebook(tmp_path / "area.ipynb", "1")
-    path.write_text(path.read_text().replace("number: int = 1  # a number", "area: str = \\\"England\\\"  # code or name"))
-    return {"access": tiny.make_run(tmp_path, "access"), "areas": runs.Run("areas", path, "Areas", each="area"), "one": runs.Run("one", path, "One")}
+    path.write_text(
+        path.read_text().replace("number: int = 1  # a number", 'area: str = \\"England\\"  # code or name')
+    )
+    return {
+        "access": tiny.make_run(tmp_path, "access"),
+        "areas": runs.Run("areas", path, "Areas", each="area"),
+        "one": runs.Run("one", path, "One"),
+    }
 
 
 def test_all_areas(known):
@@ -84,7 +90,11 @@ def test_each(known):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("acces", "unknown run 'acces'; did you mean access"), ("areas/qe", "unknown run 'areas/qe'; known are areas/q.* and others, listed by: iapt runs"), ("access/qe1", "unknown run 'access/qe1'")],
+    [
+        ("acces", "unknown run 'acces'; did you mean access"),
+        ("areas/qe", "unknown run 'areas/qe'; known are areas/q.* and others, listed by: iapt runs"),
+        ("access/qe1", "unknown run 'access/qe1'"),
+    ],
 )
 def test_unknown_names(known, name, message):
     with pytest.raises(runs.RunError, match=message):
@@ -108,14 +118,19 @@ def test_settings(known):
 
 def change(run: runs.Run, old: runs.Run) -> set[str]:
     """The parts in which the fingerprints of two runs differ."""
-    before, after = {**old.fingerprint(), "prose": old.prose_fingerprint()}, {**run.fingerprint(), "prose": run.prose_fingerprint()}
+    before, after = (
+        {**old.fingerprint(), "prose": old.prose_fingerprint()},
+        {**run.fingerprint(), "prose": run.prose_fingerprint()},
+    )
     return {part for part in before if before[part] != after[part]}
 
 
 def test_each_part_of_a_fingerprint(tmp_path, tables, monkeypatch):
     """Every part changes with its own thing, and with nothing else."""
     run = tiny.make_run(tmp_path, "a", "1", "## Then", "2")
-    differs = lambda *cells, **options: change(runs.replace(run, notebook=tiny.write_notebook(tmp_path / "b.ipynb", *cells, **options)), run)
+    differs = lambda *cells, **options: change(
+        runs.replace(run, notebook=tiny.write_notebook(tmp_path / "b.ipynb", *cells, **options)), run
+    )
     assert differs("1", "## Then", "2") == set()
     assert differs("1", "## Then", "3") == {"code"}
     assert differs("2", "## Then", "1") == {"code"}
@@ -138,7 +153,9 @@ def test_fingerprint_follows_the_package_and_the_lock_file(tmp_path, monkeypatch
     before = run.fingerprint()
     for part, file in (("package", "src/iapt/data/vintages.py"), ("lock file", "requirements.lock")):
         digest = runs.digest_file
-        monkeypatch.setattr(runs, "digest_file", lambda path, file=file: "changed" if path == runs.ROOT / file else digest(path))
+        monkeypatch.setattr(
+            runs, "digest_file", lambda path, file=file: "changed" if path == runs.ROOT / file else digest(path)
+        )
         after = run.fingerprint()
         assert {name for name in before if before[name] != after[name]} == {part}
         monkeypatch.undo()

@@ -24,7 +24,9 @@ def test_filled_series_keep_what_is_known_and_have_no_gap():
 
 def test_filling_is_the_same_for_the_same_seed():
     y = today.observed(STARTS, "latest")
-    assert all(one.equals(other) for one, other in zip(today.fill_in(y, times=2, seed=1), today.fill_in(y, times=2, seed=1)))
+    assert all(
+        one.equals(other) for one, other in zip(today.fill_in(y, times=2, seed=1), today.fill_in(y, times=2, seed=1))
+    )
 
 
 def test_a_planted_gap_is_filled_near_what_was_there():

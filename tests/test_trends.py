@@ -35,7 +35,10 @@ def test_growth_a_year_compounds():
 
 def test_wilson_agrees_with_the_value_computed_by_hand():
     p, n, z = 0.3, 10, 1.959964
-    centre, half = (p + z**2 / (2 * n)) / (1 + z**2 / n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    centre, half = (
+        (p + z**2 / (2 * n)) / (1 + z**2 / n),
+        z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n),
+    )
     assert trends.wilson(3, 10) == pytest.approx((100 * (centre - half), 100 * (centre + half)), abs=1e-4)
 
 
@@ -54,7 +57,11 @@ SEASON = np.log([1.03, 0.98, 0.97, 1.02])
 def bend(n: int, at: int, before: float, after: float, noise: float, seed: int) -> pd.Series:
     """A series with a season that grows by `before` and then by `after` per cent a year."""
     time = np.arange(n) / 4
-    log = np.log(1000) + np.log1p(before / 100) * time + (np.log1p(after / 100) - np.log1p(before / 100)) * np.maximum(time - at / 4, 0)
+    log = (
+        np.log(1000)
+        + np.log1p(before / 100) * time
+        + (np.log1p(after / 100) - np.log1p(before / 100)) * np.maximum(time - at / 4, 0)
+    )
     return quarters(np.exp(log + np.tile(SEASON, n)[:n] + np.random.default_rng(seed).normal(0, noise, n)))
 
 
@@ -123,7 +130,15 @@ def test_a_series_that_cannot_be_fitted_is_refused(y):
 
 @pytest.mark.parametrize(
     "interval, stalled",
-    [((-0.9, 0.9), True), ((-0.2, 0.1), True), ((0.5, 1.1), False), ((-1.1, 0.5), False), ((1.5, 3.0), False), ((-3.0, 4.0), False), ((-3.0, -1.2), False)],
+    [
+        ((-0.9, 0.9), True),
+        ((-0.2, 0.1), True),
+        ((0.5, 1.1), False),
+        ((-1.1, 0.5), False),
+        ((1.5, 3.0), False),
+        ((-3.0, 4.0), False),
+        ((-3.0, -1.2), False),
+    ],
 )
 def test_stalled_means_that_the_interval_lies_inside_the_band(interval, stalled):
     period = pd.Period("2016Q1", "Q-MAR")
@@ -188,7 +203,11 @@ def test_seven_rising_or_falling_are_a_trend_and_six_are_not(sign, length, flagg
 @pytest.mark.parametrize("sign", [1, -1])
 def test_two_of_three_near_one_limit_are_a_signal_and_one_is_not(sign):
     calm = [0.5, -0.5] * 10
-    assert [i for i, s in enumerate(signals([sign * v for v in [*calm, 2.4, 0.1, 2.4, *calm]])) if s == "2 of 3 near one limit"] == [20, 22]
+    assert [
+        i
+        for i, s in enumerate(signals([sign * v for v in [*calm, 2.4, 0.1, 2.4, *calm]]))
+        if s == "2 of 3 near one limit"
+    ] == [20, 22]
     assert "2 of 3 near one limit" not in signals([sign * v for v in [*calm, 2.0, -0.1, -0.4, *calm]])
     assert "2 of 3 near one limit" not in signals([*calm, 2.0, 0.0, -2.0, *calm])
 

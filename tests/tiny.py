@@ -30,13 +30,29 @@ TABLE = 'words.Table("table", "A table", pd.DataFrame({"a": ["1", "2"]}))'
 
 def write_notebook(path: Path, *cells: str, heading: str = "# What is it?") -> Path:
     """A notebook with a heading and a parameters cell before these cells; a cell that begins with `#` and a space is prose."""
-    written = [{"cell_type": "markdown", "source": heading}, {"cell_type": "code", "source": PARAMETERS, "tags": ["parameters"]}]
+    written = [
+        {"cell_type": "markdown", "source": heading},
+        {"cell_type": "code", "source": PARAMETERS, "tags": ["parameters"]},
+    ]
     written += [{"cell_type": "markdown" if cell.startswith("## ") else "code", "source": cell} for cell in cells]
-    notebook = {"cells": [], "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}, "nbformat": 4, "nbformat_minor": 5}
+    notebook = {
+        "cells": [],
+        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     for number, cell in enumerate(written):
         extra = {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else {}
         tags = {"tags": cell["tags"]} if "tags" in cell else {}
-        notebook["cells"].append({"id": f"cell-{number:02d}", "cell_type": cell["cell_type"], "metadata": tags, "source": cell["source"].splitlines(keepends=True)} | extra)
+        notebook["cells"].append(
+            {
+                "id": f"cell-{number:02d}",
+                "cell_type": cell["cell_type"],
+                "metadata": tags,
+                "source": cell["source"].splitlines(keepends=True),
+            }
+            | extra
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(notebook, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return path
@@ -44,13 +60,23 @@ def write_notebook(path: Path, *cells: str, heading: str = "# What is it?") -> P
 
 def make_run(folder: Path, name: str, *cells: str, **parameters: object) -> runs.Run:
     """A run of a new notebook."""
-    return runs.Run(name, write_notebook(folder / f"{name.replace('/', '_')}.ipynb", *cells), name.title(), parameters, asked=(name,))
+    return runs.Run(
+        name,
+        write_notebook(folder / f"{name.replace('/', '_')}.ipynb", *cells),
+        name.title(),
+        parameters,
+        asked=(name,),
+    )
 
 
 def read_text(report: Path) -> str:
     """All that the notebook of a report printed or showed as text."""
-    outputs = [output for cell in runs.read_notebook(report / "notebook.ipynb")["cells"] for output in cell.get("outputs", [])]
-    return "".join("".join(output.get("text", "") or output.get("data", {}).get("text/plain", "")) for output in outputs)
+    outputs = [
+        output for cell in runs.read_notebook(report / "notebook.ipynb")["cells"] for output in cell.get("outputs", [])
+    ]
+    return "".join(
+        "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "")) for output in outputs
+    )
 
 
 def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessing.Process:
@@ -81,7 +107,11 @@ def make(chosen: list[runs.Run], out: Path, **options: object) -> dict[str, Resu
 
 def digest(folder: Path) -> dict[str, str]:
     """Every file below a folder with the digest of its bytes."""
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> object:

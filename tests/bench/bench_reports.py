@@ -73,7 +73,11 @@ def time_command(command: list) -> float:
 def run_by_hand(run: runs.Run, folder: Path, *, html: bool) -> float:
     """Seconds of papermill's command line on one run and, with `html`, of nbconvert's."""
     output = folder / f"{run.name.replace('/', '-')}.ipynb"
-    given = [part for name, value in run.parameters.items() for part in ("-r" if isinstance(value, str) else "-p", name, value)]
+    given = [
+        part
+        for name, value in run.parameters.items()
+        for part in ("-r" if isinstance(value, str) else "-p", name, value)
+    ]
     seconds = time_command([BIN / "papermill", run.notebook, output, "--no-progress-bar", *given])
     return seconds + (time_command([BIN / "jupyter", "nbconvert", "--to", "html", output]) if html else 0)
 
@@ -153,12 +157,19 @@ def show_stages() -> None:
         start = statistics.median(time_command([BIN / "iapt", "--help"]) for _ in range(5))
         time_command([sys.executable, "-c", STAGES, folder])
         shared = json.loads((Path(folder) / "shared").read_text())
-        print(f"\nonce: start {start:.2f} s, checks of parameters {shared['checks']:.2f} s, imports {shared['imports']:.2f} s")
+        print(
+            f"\nonce: start {start:.2f} s, checks of parameters {shared['checks']:.2f} s, imports {shared['imports']:.2f} s"
+        )
         print(f"{'run':20} {'kernel':>8} {'cells':>8} {'render':>8} {'write':>8}  seconds")
         total = [0.0] * 4
         for run in list_national():
             stages = json.loads((Path(folder) / f"{run.name}.stages").read_text())
-            row = [stages["executing"] - stages["cells"], stages["cells"], stages["rendering"], stages["writing"] - stages["rendering"]]
+            row = [
+                stages["executing"] - stages["cells"],
+                stages["cells"],
+                stages["rendering"],
+                stages["writing"] - stages["rendering"],
+            ]
             total = [sum(pair) for pair in zip(total, row)]
             print(f"{run.name:20} " + " ".join(f"{seconds:8.2f}" for seconds in row))
         print(f"{'all':20} " + " ".join(f"{seconds:8.2f}" for seconds in total))
@@ -175,7 +186,9 @@ def show_ratio(pairs: int) -> None:
             unchanged = report([run.name for run in chosen], Path(folder) / "out")
             theirs = sum(run_by_hand(run, Path(folder), html=True) for run in chosen)
             ratios.append(ours / theirs)
-            print(f"{'':10} {ours:9.1f} s {theirs:20.1f} s {ratios[-1]:13.3f}    peak {ours_peak:.0f} MB against {peak[0]:.0f} MB; nothing changed {unchanged:.2f} s")
+            print(
+                f"{'':10} {ours:9.1f} s {theirs:20.1f} s {ratios[-1]:13.3f}    peak {ours_peak:.0f} MB against {peak[0]:.0f} MB; nothing changed {unchanged:.2f} s"
+            )
     print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.25)")
 
 
@@ -215,7 +228,9 @@ def show_areas(sample: int) -> None:
         taken = chosen[::step][:sample]
         each = statistics.mean(run_by_hand(run, Path(folder), html=False) for run in taken)
     theirs = each * len(chosen)
-    print(f"\n{len(chosen)} areas: {ours:.1f} s, peak {ours_peak:.0f} MB; papermill's command line {each:.2f} s each (mean of {len(taken)}), {theirs:.0f} s for all; ratio {ours / theirs:.3f} (goal 0.12)")
+    print(
+        f"\n{len(chosen)} areas: {ours:.1f} s, peak {ours_peak:.0f} MB; papermill's command line {each:.2f} s each (mean of {len(taken)}), {theirs:.0f} s for all; ratio {ours / theirs:.3f} (goal 0.12)"
+    )
     costs = {}
     for copies in (1, 4):
         costs[copies * AREAS], peak_ = time_copies("areas", copies)

@@ -69,7 +69,10 @@ def answer(as_of: str) -> Markdown:
         return words.say(first, "No national target on it was known at the time.")
     last = table.iloc[-1]
     verdict = "reached" if last.gap >= 0 else f"missed by {words.count(-last.gap)} ({words.percent(100 - last.share)})"
-    return words.say(first, f"The target of {words.million(last.target)} in {periods.label(last.year)} was {verdict}: {words.count(last.outturn)} started treatment that year.")
+    return words.say(
+        first,
+        f"The target of {words.million(last.target)} in {periods.label(last.year)} was {verdict}: {words.count(last.outturn)} started treatment that year.",
+    )
 
 
 def describe_growth(as_of: str) -> Markdown:
@@ -80,9 +83,19 @@ def describe_growth(as_of: str) -> Markdown:
     for measure, name in ((REFERRALS, "referrals"), (STARTS, "referrals starting treatment")):
         y = table[measure].dropna()
         last = y.index[-1]
-        since = f"Between {periods.label(full)}, the data set's first full year, and {periods.label(last)} {name} grew from {words.count(y[full])} to {words.count(y[last])}, by {words.percent(trends.growth(y, full, last))}" if full in y and last > full else ""
-        across = f"; from the {words.count(y[kpi])} that the older collection counted in {periods.label(kpi)} it would be {words.percent(trends.growth(y, kpi, last))}" if kpi in y and since else ""
-        sentences.append(since + across + "." if since else f"In {periods.label(last)} there were {words.count(y[last])} {name}.")
+        since = (
+            f"Between {periods.label(full)}, the data set's first full year, and {periods.label(last)} {name} grew from {words.count(y[full])} to {words.count(y[last])}, by {words.percent(trends.growth(y, full, last))}"
+            if full in y and last > full
+            else ""
+        )
+        across = (
+            f"; from the {words.count(y[kpi])} that the older collection counted in {periods.label(kpi)} it would be {words.percent(trends.growth(y, kpi, last))}"
+            if kpi in y and since
+            else ""
+        )
+        sentences.append(
+            since + across + "." if since else f"In {periods.label(last)} there were {words.count(y[last])} {name}."
+        )
     return words.say(*sentences)
 
 
@@ -100,7 +113,10 @@ def list_outcomes(as_of: str) -> words.Table:
             "Started treatment": [words.count(value) if pd.notna(value) else None for value in rows["outturn"]],
             "Gap": [f"{value:+,.0f}".replace("-", "−") if pd.notna(value) else None for value in rows["gap"]],
             "Reached": [words.percent(value) if pd.notna(value) else None for value in rows["share"]],
-            "Figure": [(f"{kind}, to the nearest {words.count(unit)}" if pd.notna(unit) else kind) if pd.notna(kind) else None for kind, unit in zip(basis, rounded)],
+            "Figure": [
+                (f"{kind}, to the nearest {words.count(unit)}" if pd.notna(unit) else kind) if pd.notna(kind) else None
+                for kind, unit in zip(basis, rounded)
+            ],
         }
     )
     return words.Table("access_targets", "The national access targets and the year that each was set for", table)
@@ -176,9 +192,13 @@ def _describe_years(tables: dict[str, pd.DataFrame], targets: pd.DataFrame) -> s
     parts = []
     for measure, table in tables.items():
         y = table["value"].dropna()
-        parts.append(f"{data.label(measure)}: {words.count(y.iloc[0])} in {periods.label(y.index[0])}, {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}, highest {words.count(y.max())} in {periods.label(y.idxmax())}.")
+        parts.append(
+            f"{data.label(measure)}: {words.count(y.iloc[0])} in {periods.label(y.index[0])}, {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}, highest {words.count(y.max())} in {periods.label(y.idxmax())}."
+        )
     if len(targets):
-        parts.append(f"Targets for starting treatment: {words.listed(f'{words.count(row.value)} for {periods.label(row.year)}' for row in targets.itertuples())}.")
+        parts.append(
+            f"Targets for starting treatment: {words.listed(f'{words.count(row.value)} for {periods.label(row.year)}' for row in targets.itertuples())}."
+        )
     return "Line chart by financial year. " + " ".join(parts)
 
 
@@ -186,21 +206,38 @@ def plot_rolling_year(as_of: str, measure: str = STARTS) -> charts.Chart:
     """A measure in each twelve months to the end of a month."""
     total = last_twelve_months(measure, as_of)
     if total.isna().all():
-        raise ValueError(f"{data.label(measure)}: no twelve months in a row were known on {as_of}; choose a later as_of")
+        raise ValueError(
+            f"{data.label(measure)}: no twelve months in a row were known on {as_of}; choose a later as_of"
+        )
     total = total[total.first_valid_index() :]
     valid = total.dropna()
     peak, latest = valid.idxmax(), valid.index[-1]
     change = trends.growth(valid, peak, latest)
     verb = {STARTS: "started treatment", "finished_course": "finished a course"}[measure]
-    title = f"{words.million(valid.iloc[-1])} {verb} in the twelve months to {periods.label(latest)}" + (f", {words.percent(-change, 1)} below the peak" if change < -0.05 else ", the most on record")
+    title = f"{words.million(valid.iloc[-1])} {verb} in the twelve months to {periods.label(latest)}" + (
+        f", {words.percent(-change, 1)} below the peak" if change < -0.05 else ", the most on record"
+    )
     missing = total[total.isna()].index
     canvas = charts.open_canvas(
-        f"rolling_year_{measure}", title, f"{data.label(measure)}: referrals in the twelve months to each month, England",
-        [charts.name_breaks(measure, total.index), "The line stops where a month of the twelve is not published." if len(missing) else ""],
-        "OHID Fingertips, NHS England and predecessors", as_of, height=3.0,
+        f"rolling_year_{measure}",
+        title,
+        f"{data.label(measure)}: referrals in the twelve months to each month, England",
+        [
+            charts.name_breaks(measure, total.index),
+            "The line stops where a month of the twelve is not published." if len(missing) else "",
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
+        height=3.0,
     )
     charts.span_years(canvas, total.index[0], total.index[-1])
-    charts.draw_series(canvas, total.to_frame("value"), measure, marks=False, label=f"{data.label(measure).removesuffix(' of treatment')}\n{words.million(valid.iloc[-1])}")
+    charts.draw_series(
+        canvas,
+        total.to_frame("value"),
+        measure,
+        marks=False,
+        label=f"{data.label(measure).removesuffix(' of treatment')}\n{words.million(valid.iloc[-1])}",
+    )
     charts.show_counts(canvas.axes, valid.max() * 1.15)
     charts.mark_breaks(canvas, measure, total.index)
     table = pd.DataFrame({"twelve_months_to": total.index.astype(str), measure: total.to_numpy()})

@@ -20,7 +20,14 @@ ENGLAND = "E92000001"
 REFERRALS, FINISHED = "referrals_received", "finished_course"
 FIRST = pd.Period("2021", "Y-MAR")
 """2020/21: the first year with figures of boards."""
-MEASURES = ("referrals_received", "finished_course", "at_caseness", "recovered", "reliably_improved", "reliably_recovered")
+MEASURES = (
+    "referrals_received",
+    "finished_course",
+    "at_caseness",
+    "recovered",
+    "reliably_improved",
+    "reliably_recovered",
+)
 SOURCES = "NHS England, annual reports"
 
 
@@ -41,10 +48,42 @@ class Share:
         return words.percent(value, 1) if self.kind == "proportion" else f"{value:.1f}"
 
 
-RECOVERY = Share("Recovery rate", "recovery rate", "recovered", "at_caseness", "proportion", "Per cent of those who finished a course at caseness", "recovery_rate")
-RELIABLE = Share("Reliable recovery rate", "reliable recovery rate", "reliably_recovered", "at_caseness", "proportion", "Per cent of those who finished a course at caseness", "reliable_recovery_rate")
-IMPROVED = Share("Reliable improvement rate", "reliable improvement rate", "reliably_improved", "finished_course", "proportion", "Per cent of all who finished a course", "reliable_improvement_rate")
-FINISHING = Share("Finished per 100 referrals", "number finishing per 100 referrals", "finished_course", "referrals_received", "ratio", "Courses finished per 100 referrals of the same year", "finished_course")
+RECOVERY = Share(
+    "Recovery rate",
+    "recovery rate",
+    "recovered",
+    "at_caseness",
+    "proportion",
+    "Per cent of those who finished a course at caseness",
+    "recovery_rate",
+)
+RELIABLE = Share(
+    "Reliable recovery rate",
+    "reliable recovery rate",
+    "reliably_recovered",
+    "at_caseness",
+    "proportion",
+    "Per cent of those who finished a course at caseness",
+    "reliable_recovery_rate",
+)
+IMPROVED = Share(
+    "Reliable improvement rate",
+    "reliable improvement rate",
+    "reliably_improved",
+    "finished_course",
+    "proportion",
+    "Per cent of all who finished a course",
+    "reliable_improvement_rate",
+)
+FINISHING = Share(
+    "Finished per 100 referrals",
+    "number finishing per 100 referrals",
+    "finished_course",
+    "referrals_received",
+    "ratio",
+    "Courses finished per 100 referrals of the same year",
+    "finished_course",
+)
 SHARES = (RECOVERY, RELIABLE, IMPROVED, FINISHING)
 
 
@@ -71,7 +110,9 @@ def counts(as_of: str) -> pd.DataFrame:
         raise ValueError(f"no figures of areas were known on {as_of}; the first are held from {first:%Y-%m-%d}")
     wide = table.pivot(index=["area", "period"], columns="measure", values="value").assign(rounded_to=5)
     years = wide.index.get_level_values("period").unique()
-    england = pd.DataFrame({measure: data.series(measure, "year", as_of).reindex(years) for measure in wide.columns[:-1]}).assign(rounded_to=1)
+    england = pd.DataFrame(
+        {measure: data.series(measure, "year", as_of).reindex(years) for measure in wide.columns[:-1]}
+    ).assign(rounded_to=1)
     wide = pd.concat([pd.concat({ENGLAND: england}, names=["area"]).rename_axis(["area", "period"]), wide]).sort_index()
     return wide.assign(sound=wide[FINISHED] <= wide[REFERRALS])
 
@@ -88,7 +129,16 @@ def shares(share: Share, as_of: str) -> pd.DataFrame:
     table = counts(as_of).query("sound")
     part, whole = table[share.part], table[share.whole]
     low, high = funnel.interval(part, whole, share.kind, rounded_to=table["rounded_to"])
-    return pd.DataFrame({"part": part, "whole": whole, "value": 100 * part / whole, "low": low, "high": high, "rounded_to": table["rounded_to"]})
+    return pd.DataFrame(
+        {
+            "part": part,
+            "whole": whole,
+            "value": 100 * part / whole,
+            "low": low,
+            "high": high,
+            "rounded_to": table["rounded_to"],
+        }
+    )
 
 
 def latest(share: Share, as_of: str) -> pd.DataFrame:
@@ -128,14 +178,32 @@ def changes(share: Share, kind: str, as_of: str) -> pd.DataFrame:
     table = shares(share, as_of).reset_index()
     last = table[table["period"] == years(as_of)[-1]].set_index("area")
     first = table.sort_values("period").drop_duplicates("area").set_index("area").loc[last.index]
-    then = table.set_index(["area", "period"]).loc[[(ENGLAND, period) for period in first["period"]]].set_index(first.index)
+    then = (
+        table.set_index(["area", "period"])
+        .loc[[(ENGLAND, period) for period in first["period"]]]
+        .set_index(first.index)
+    )
     columns = lambda frame: tuple(frame[name].to_numpy(float) for name in ("value", "low", "high"))
     step, low, high = funnel.change(columns(first), columns(last))
     old, new = (funnel.transform(frame["part"], frame["whole"], share.kind) for frame in (first, last))
-    usual = funnel.transform(last.loc[ENGLAND, "part"], last.loc[ENGLAND, "whole"], share.kind)[0] - funnel.transform(then["part"], then["whole"], share.kind)[0]
+    usual = (
+        funnel.transform(last.loc[ENGLAND, "part"], last.loc[ENGLAND, "whole"], share.kind)[0]
+        - funnel.transform(then["part"], then["whole"], share.kind)[0]
+    )
     error = np.hypot(old[1], new[1])
     found = pd.DataFrame(
-        {"since": first["period"], "first": first["value"], "last": last["value"], "step": step, "low": low, "high": high, "england": last.at[ENGLAND, "value"] - then["value"], "error": error, "z": (new[0] - old[0]) / error, "z_england": (new[0] - old[0] - usual) / error}
+        {
+            "since": first["period"],
+            "first": first["value"],
+            "last": last["value"],
+            "step": step,
+            "low": low,
+            "high": high,
+            "england": last.at[ENGLAND, "value"] - then["value"],
+            "error": error,
+            "z": (new[0] - old[0]) / error,
+            "z_england": (new[0] - old[0] - usual) / error,
+        }
     )
     found = found[found.index.isin(places().query("type == @kind").index) & (found["since"] < years(as_of)[-1])]
     return found.assign(**_judge(found, kind)).drop(columns=["error", "z", "z_england"])
@@ -187,9 +255,17 @@ def answer(area: str, as_of: str) -> Markdown:
     code, year = data.find_place(area), periods.label(years(as_of)[-1])
     rates = latest(RECOVERY, as_of)
     if code not in rates.index:
-        return words.say(f"**The shares of {name(code)} for {year} cannot be compared:** more courses were finished than referrals received.")
+        return words.say(
+            f"**The shares of {name(code)} for {year} cannot be compared:** more courses were finished than referrals received."
+        )
     rate = rates.loc[code]
-    verdict = "above" if rate.low >= recovery.standard() else "below" if rate.high < recovery.standard() else "which cannot be told apart from"
+    verdict = (
+        "above"
+        if rate.low >= recovery.standard()
+        else "below"
+        if rate.high < recovery.standard()
+        else "which cannot be told apart from"
+    )
     numbers = counts(as_of).loc[(code, years(as_of)[-1])]
     finishing = latest(FINISHING, as_of)
     beside = "" if code == ENGLAND else f" (England: {finishing.at[ENGLAND, 'value']:.0f})"
@@ -208,7 +284,11 @@ def _compare(code: str, rates: pd.DataFrame) -> str:
     for other in others:
         gap = rate.value - rates.at[other, "value"]
         beside = f"{possessive(other)} {words.percent(rates.at[other, 'value'], 1)}"
-        phrases.append(f"too close to {beside} to tell apart" if rate.low <= rates.at[other, "value"] <= rate.high else f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} {beside}")
+        phrases.append(
+            f"too close to {beside} to tell apart"
+            if rate.low <= rates.at[other, "value"] <= rate.high
+            else f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} {beside}"
+        )
     return f"That is {words.listed(phrases)}." if phrases else ""
 
 
@@ -217,9 +297,15 @@ def _describe_trend(code: str, as_of: str) -> str:
     sound = table.loc[code].index
     if len(sound) < 2:
         return ""
-    grown = lambda place, measure: 100 * (table.at[(place, sound[-1]), measure] / table.at[(place, sound[0]), measure] - 1)
+    grown = lambda place, measure: (
+        100 * (table.at[(place, sound[-1]), measure] / table.at[(place, sound[0]), measure] - 1)
+    )
     moved = lambda value: f"{'rose' if value >= 0 else 'fell'} by {words.percent(abs(value))}"
-    phrases = [f"{what} {moved(grown(code, measure))}" + ("" if code == ENGLAND else f" (England: {points(grown(ENGLAND, measure), 0)}%)") for what, measure in (("referrals", REFERRALS), ("finished courses", FINISHED))]
+    phrases = [
+        f"{what} {moved(grown(code, measure))}"
+        + ("" if code == ENGLAND else f" (England: {points(grown(ENGLAND, measure), 0)}%)")
+        for what, measure in (("referrals", REFERRALS), ("finished courses", FINISHED))
+    ]
     return f"Since {periods.label(sound[0])} {words.listed(phrases)}."
 
 
@@ -233,11 +319,21 @@ def describe_standing(area: str, as_of: str) -> Markdown:
             return words.say(f"{_capital(name(code))} is not among them: its figures cannot be compared.")
         if code in table.index:
             row = table.loc[code]
-            sentences.append(f"On the {share.phrase} {name(code)} lies " + ("inside the 95% limits." if not row.outside else f"{row.side} the {row.outside:g}% limits."))
+            sentences.append(
+                f"On the {share.phrase} {name(code)} lies "
+                + ("inside the 95% limits." if not row.outside else f"{row.side} the {row.outside:g}% limits.")
+            )
             continue
         mine = table if code == ENGLAND else table[table.index.isin(places().query("region == @code").index)]
         out = mine[mine["outside"] > 0]
-        sentences.append(f"On the {share.phrase} {len(out) or 'none'} of the {len(mine)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if len(out) == 1 else 'lie'} outside the 95% limits" + (f" ({words.listed(f'{name(c)} {side}' for c, side in out['side'].sort_index(key=lambda index: index.map(name)).items())})." if len(out) else "."))
+        sentences.append(
+            f"On the {share.phrase} {len(out) or 'none'} of the {len(mine)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if len(out) == 1 else 'lie'} outside the 95% limits"
+            + (
+                f" ({words.listed(f'{name(c)} {side}' for c, side in out['side'].sort_index(key=lambda index: index.map(name)).items())})."
+                if len(out)
+                else "."
+            )
+        )
     return words.say(*sentences, describe_expected(RECOVERY, as_of))
 
 
@@ -254,12 +350,25 @@ def describe_changes(area: str, as_of: str) -> Markdown:
     table = _area_changes(data.find_place(area), as_of)
     if table.empty:
         return words.say("Only one year with complete figures was known, so nothing can be said about change.")
-    moved = [f"the {row.share.phrase} {'rose' if row.step > 0 else 'fell'} from {row.share.write(row.first)} to {row.share.write(row.last)}" for row in table.itertuples() if row.real]
+    moved = [
+        f"the {row.share.phrase} {'rose' if row.step > 0 else 'fell'} from {row.share.write(row.first)} to {row.share.write(row.last)}"
+        for row in table.itertuples()
+        if row.real
+    ]
     odd = [row.share.phrase for row in table.itertuples() if row.unusual]
-    first = f"Since {periods.label(table['since'].iloc[0])} " + (f"{words.listed(moved)}: more than chance explains." if moved else "no share changed by more than chance explains.")
+    first = f"Since {periods.label(table['since'].iloc[0])} " + (
+        f"{words.listed(moved)}: more than chance explains."
+        if moved
+        else "no share changed by more than chance explains."
+    )
     if data.find_place(area) == ENGLAND:
         return words.say(first)
-    return words.say(first, f"Set against England, the change in the {words.listed(odd)} is larger than such changes usually differ between areas." if odd else "None of these changes differs from England’s by more than such changes usually differ between areas.")
+    return words.say(
+        first,
+        f"Set against England, the change in the {words.listed(odd)} is larger than such changes usually differ between areas."
+        if odd
+        else "None of these changes differs from England’s by more than such changes usually differ between areas.",
+    )
 
 
 def _area_changes(code: str, as_of: str) -> pd.DataFrame:
@@ -285,7 +394,11 @@ def list_changes(area: str, as_of: str) -> words.Table:
             "Unlike England": yes(table["unusual"]),
         }
     )
-    return words.Table("area_changes", f"What changed in {name(code)}", frame.drop(columns=["England", "Unlike England"]) if code == ENGLAND else frame)
+    return words.Table(
+        "area_changes",
+        f"What changed in {name(code)}",
+        frame.drop(columns=["England", "Unlike England"]) if code == ENGLAND else frame,
+    )
 
 
 def describe_definition(as_of: str) -> str:
@@ -300,13 +413,21 @@ def describe_rounding(area: str, as_of: str) -> Markdown:
     code = data.find_place(area)
     row = counts(as_of).loc[(code, years(as_of)[-1])]
     if row["rounded_to"] == 1:
-        return words.say(f"England’s counts are published in full; its recovery rate rests on {words.count(row['at_caseness'])} courses.", describe_definition(as_of))
-    half = [np.diff(funnel.interval(row["recovered"], row["at_caseness"], rounded_to=unit), axis=0)[0] / 2 for unit in (1, row["rounded_to"])]
+        return words.say(
+            f"England’s counts are published in full; its recovery rate rests on {words.count(row['at_caseness'])} courses.",
+            describe_definition(as_of),
+        )
+    half = [
+        np.diff(funnel.interval(row["recovered"], row["at_caseness"], rounded_to=unit), axis=0)[0] / 2
+        for unit in (1, row["rounded_to"])
+    ]
     gone = counts(as_of).loc[code].query("not sound").index
     return words.say(
         f"The counts of areas are rounded to the nearest {row['rounded_to']:.0f}, so each may be off by {row['rounded_to'] // 2:.0f}; fewer than 5 would not be published at all. The smallest count used here is {words.count(row[['recovered', 'at_caseness', FINISHED, REFERRALS]].min())}.",
         f"Rounding widens the interval of the recovery rate from ±{half[0]:.2f} to ±{half[1]:.2f} points; the wider one is shown.",
-        f"{words.listed(periods.label(year) for year in gone)} is left out: more courses were finished than referrals received, which points to missing referrals or to old cases closed in bulk." if len(gone) else "",
+        f"{words.listed(periods.label(year) for year in gone)} is left out: more courses were finished than referrals received, which points to missing referrals or to old cases closed in bulk."
+        if len(gone)
+        else "",
         describe_definition(as_of),
     )
 
@@ -315,14 +436,25 @@ def list_years(area: str, as_of: str) -> words.Table:
     """The figures of an area by year, as a table."""
     code = data.find_place(area)
     table = counts(as_of).loc[code].query("period >= @FIRST")
-    rates = {share: shares(share, as_of).reindex([(code, year) for year in table.index]).droplevel("area") for share in (RECOVERY, FINISHING)}
+    rates = {
+        share: shares(share, as_of).reindex([(code, year) for year in table.index]).droplevel("area")
+        for share in (RECOVERY, FINISHING)
+    }
     show = lambda values, write: [write(value) if pd.notna(value) else None for value in values]
     frame = pd.DataFrame({"Year": [periods.label(year) for year in table.index]})
-    for label, measure in (("Referrals", REFERRALS), ("Finished a course", FINISHED), ("At caseness", "at_caseness"), ("Recovered", "recovered")):
+    for label, measure in (
+        ("Referrals", REFERRALS),
+        ("Finished a course", FINISHED),
+        ("At caseness", "at_caseness"),
+        ("Recovered", "recovered"),
+    ):
         frame[label] = show(table[measure], words.count)
     frame["Finished per 100 referrals"] = show(rates[FINISHING]["value"], lambda value: f"{value:.1f}")
     frame["Recovery rate"] = show(rates[RECOVERY]["value"], lambda value: words.percent(value, 1))
-    frame["95% interval"] = [f"{words.percent(row.low, 1)} to {words.percent(row.high, 1)}" if pd.notna(row.low) else None for row in rates[RECOVERY].itertuples()]
+    frame["95% interval"] = [
+        f"{words.percent(row.low, 1)} to {words.percent(row.high, 1)}" if pd.notna(row.low) else None
+        for row in rates[RECOVERY].itertuples()
+    ]
     return words.Table("area_years", f"{places().at[code, 'name']} by financial year", frame)
 
 
@@ -336,8 +468,19 @@ def plot_trend(area: str, as_of: str) -> charts.Chart:
     rates = {share: shares(share, as_of) for share in (FINISHING, RECOVERY)}
     missing = counts(as_of).loc[code].query("not sound").index
     canvas = charts.open_canvas(
-        "area_trend", _title_trend(code, as_of), f"Financial years {periods.label(span[0])} to {periods.label(span[-1])}",
-        ["Band: 95% interval, rounding of the counts included. Axes of shares do not start at zero.", f"{words.listed(periods.label(y) for y in missing)} without shares: more courses finished than referrals received." if len(missing) else "", charts.name_breaks("recovery_rate", span)], SOURCES, as_of, height=4.1,
+        "area_trend",
+        _title_trend(code, as_of),
+        f"Financial years {periods.label(span[0])} to {periods.label(span[-1])}",
+        [
+            "Band: 95% interval, rounding of the counts included. Axes of shares do not start at zero.",
+            f"{words.listed(periods.label(y) for y in missing)} without shares: more courses finished than referrals received."
+            if len(missing)
+            else "",
+            charts.name_breaks("recovery_rate", span),
+        ],
+        SOURCES,
+        as_of,
+        height=4.1,
     )
     headings = ["Referrals received", "Finished a course", "Finished per 100 referrals", "Recovery rate"]
     panels = charts.split_canvas(canvas, headings)
@@ -350,19 +493,35 @@ def plot_trend(area: str, as_of: str) -> charts.Chart:
         _draw_share(panel, share, table, [other for other in (ENGLAND, region) if other and other != code], code)
     charts.mark_breaks(panels[3], "recovery_rate", span)
     charts.draw_standard(panels[3], recovery.standard(), "")
-    charts.add_label(panels[3], charts.middle(span[-1]), recovery.standard(), f"standard {words.percent(recovery.standard())}", "#A84600")
+    charts.add_label(
+        panels[3],
+        charts.middle(span[-1]),
+        recovery.standard(),
+        f"standard {words.percent(recovery.standard())}",
+        "#A84600",
+    )
     for panel in panels:
         panel.axes.set_xlim(charts.middle(span[0]) - 0.4, charts.middle(span[-1]) + 0.3)
-        panel.axes.set_xticks([charts.middle(year) for year in sorted({span[0], span[-1]})], [periods.label(year) for year in sorted({span[0], span[-1]})])
+        panel.axes.set_xticks(
+            [charts.middle(year) for year in sorted({span[0], span[-1]})],
+            [periods.label(year) for year in sorted({span[0], span[-1]})],
+        )
     shown = list(dict.fromkeys(place for place in (code, region, ENGLAND) if place))
     frame = counts(as_of).loc[shown, [REFERRALS, FINISHED, "at_caseness", "recovered", "sound"]]
-    frame = frame.join(rates[FINISHING]["value"].rename("finished_per_100")).join(rates[RECOVERY][["value", "low", "high"]].add_prefix("recovery_")).reset_index()
+    frame = (
+        frame.join(rates[FINISHING]["value"].rename("finished_per_100"))
+        .join(rates[RECOVERY][["value", "low", "high"]].add_prefix("recovery_"))
+        .reset_index()
+    )
     frame["period"] = [periods.label(year) for year in frame["period"]]
     frame.insert(1, "name", places().loc[frame["area"], "name"].to_numpy())
     ends = lambda table, write: f"{write(table.iloc[0])} to {write(table.iloc[-1])}" if len(table) else "none"
     alt = f"Four line charts for {name(code)}, {periods.label(span[0])} to {periods.label(span[-1])}. " + " ".join(
         [f"{heading}: {ends(own[measure], words.count)}." for heading, measure in zip(headings, (REFERRALS, FINISHED))]
-        + [f"{share.name}: {ends(_own(table, code)['value'], share.write)}, England {share.write(table.loc[ENGLAND, 'value'].iloc[-1])}." for share, table in rates.items()]
+        + [
+            f"{share.name}: {ends(_own(table, code)['value'], share.write)}, England {share.write(table.loc[ENGLAND, 'value'].iloc[-1])}."
+            for share, table in rates.items()
+        ]
     )
     return charts.close_canvas(canvas, frame, alt)
 
@@ -371,8 +530,17 @@ def _title_trend(code: str, as_of: str) -> str:
     rates, year = latest(RECOVERY, as_of), periods.label(years(as_of)[-1])
     if code not in rates.index:
         return f"{places().at[code, 'name']}: figures of {year} that cannot be compared"
-    gap, unclear = rates.at[code, "value"] - rates.at[ENGLAND, "value"], rates.at[code, "low"] <= rates.at[ENGLAND, "value"] <= rates.at[code, "high"]
-    beside = "" if code == ENGLAND else ", too close to England to tell apart" if unclear else f", {abs(gap):.1f} points {'above' if gap > 0 else 'below'} England"
+    gap, unclear = (
+        rates.at[code, "value"] - rates.at[ENGLAND, "value"],
+        rates.at[code, "low"] <= rates.at[ENGLAND, "value"] <= rates.at[code, "high"],
+    )
+    beside = (
+        ""
+        if code == ENGLAND
+        else ", too close to England to tell apart"
+        if unclear
+        else f", {abs(gap):.1f} points {'above' if gap > 0 else 'below'} England"
+    )
     return f"{places().at[code, 'name']}: {words.percent(rates.at[code, 'value'], 1)} recovered in {year}{beside}"
 
 
@@ -385,11 +553,29 @@ def _draw_share(panel: charts.Canvas, share: Share, table: pd.DataFrame, others:
     x = [charts.middle(year) for year in mine.index]
     for other in others:
         y = table.loc[other, "value"]
-        panel.axes.plot([charts.middle(year) for year in y.index], y, color=charts.COLOURS["plain"], linewidth=1.2, alpha=0.75, linestyle="-" if other == ENGLAND else (0, (1, 1)))
+        panel.axes.plot(
+            [charts.middle(year) for year in y.index],
+            y,
+            color=charts.COLOURS["plain"],
+            linewidth=1.2,
+            alpha=0.75,
+            linestyle="-" if other == ENGLAND else (0, (1, 1)),
+        )
         panel.axes.scatter([charts.middle(y.index[-1])], [y.iloc[-1]], s=9, color=charts.COLOURS["plain"], zorder=3)
-        charts.add_label(panel, charts.middle(y.index[-1]), y.iloc[-1], f"{places().at[other, 'name']} {y.iloc[-1]:.1f}", charts.COLOURS["plain"])
+        charts.add_label(
+            panel,
+            charts.middle(y.index[-1]),
+            y.iloc[-1],
+            f"{places().at[other, 'name']} {y.iloc[-1]:.1f}",
+            charts.COLOURS["plain"],
+        )
     panel.axes.fill_between(x, mine["low"], mine["high"], color=charts.COLOURS[share.colour], alpha=0.2, linewidth=0)
-    charts.draw_series(panel, mine[["value"]].set_axis(pd.PeriodIndex(mine.index, freq="Y-MAR")), share.colour, label=f"{mine['value'].dropna().iloc[-1]:.1f}" if mine["value"].notna().any() else None)
+    charts.draw_series(
+        panel,
+        mine[["value"]].set_axis(pd.PeriodIndex(mine.index, freq="Y-MAR")),
+        share.colour,
+        label=f"{mine['value'].dropna().iloc[-1]:.1f}" if mine["value"].notna().any() else None,
+    )
     shown = table[table.index.get_level_values("area").isin([code, *others])]
     low, high = shown["low"].min(), shown["high"].max()
     if share is RECOVERY:
@@ -407,52 +593,100 @@ def plot_standing(area: str, as_of: str, share: Share = RECOVERY) -> charts.Char
     out = table.index[table["outside"] > 0]
     if code in table.index:
         row = table.loc[code]
-        named, title = [code], f"{_capital(possessive(code))} {share.phrase} lies {f'{row.side} the {row.outside:g}%' if row.outside else 'within the 95%'} limits for boards of its size"
+        named, title = (
+            [code],
+            f"{_capital(possessive(code))} {share.phrase} lies {f'{row.side} the {row.outside:g}%' if row.outside else 'within the 95%'} limits for boards of its size",
+        )
     elif code in boards():
         named, title = [], f"{places().at[code, 'name']} has no {share.phrase} that can be compared; the other boards"
     else:
-        group = table.index if code == ENGLAND else table.index[table.index.isin(places().query("region == @code").index)]
+        group = (
+            table.index if code == ENGLAND else table.index[table.index.isin(places().query("region == @code").index)]
+        )
         named, beyond = (out if code == ENGLAND else group), len(out.intersection(group))
         title = f"{beyond or 'None'} of {'' if code == ENGLAND else 'the '}{len(group)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if beyond == 1 else 'lie'} outside the 95% limits in the {share.phrase}"
     return draw_funnel(f"area_funnel_{share.part}", title, share, shape, table, named, as_of)
 
 
-def draw_funnel(chart: str, title: str, share: Share, shape: funnel.Funnel, table: pd.DataFrame, named: pd.Index | list[str], as_of: str) -> charts.Chart:
+def draw_funnel(
+    chart: str,
+    title: str,
+    share: Share,
+    shape: funnel.Funnel,
+    table: pd.DataFrame,
+    named: pd.Index | list[str],
+    as_of: str,
+) -> charts.Chart:
     """A funnel plot of boards; `named` ones in colour and by name."""
     year = periods.label(years(as_of)[-1])
     canvas = charts.open_canvas(
-        chart, title, f"{share.unit}, by board, {year}",
-        [f"Limits at 95% and 99.8% for chance and the usual spread between boards (Spiegelhalter 2005: φ {shape.phi:.0f}, τ² {shape.tau2:.2g} on the {'log' if share.kind == 'ratio' else 'arcsine'} scale). The vertical axis does not start at zero."], SOURCES, as_of, height=3.6,
+        chart,
+        title,
+        f"{share.unit}, by board, {year}",
+        [
+            f"Limits at 95% and 99.8% for chance and the usual spread between boards (Spiegelhalter 2005: φ {shape.phi:.0f}, τ² {shape.tau2:.2g} on the {'log' if share.kind == 'ratio' else 'arcsine'} scale). The vertical axis does not start at zero."
+        ],
+        SOURCES,
+        as_of,
+        height=3.6,
     )
     axes, colour, grey = canvas.axes, charts.COLOURS[share.colour], charts.COLOURS["plain"]
     x = np.linspace(table["whole"].min() * 0.75, table["whole"].max() * 1.04, 120)
     for level, style in ((0.95, (0, (4, 2))), (0.998, "-")):
         for edge in shape.limits(x, level):
             axes.plot(x, edge, color=grey, linewidth=1, linestyle=style, zorder=2)
-            charts.add_label(canvas, x[-1], edge[-1], f"{words.percent(100 * level, 1 if level > 0.99 else 0)} limit", grey)
+            charts.add_label(
+                canvas, x[-1], edge[-1], f"{words.percent(100 * level, 1 if level > 0.99 else 0)} limit", grey
+            )
     axes.axhline(100 * shape.target, color=charts.INK, linewidth=1, zorder=2)
     charts.add_label(canvas, x[-1], 100 * shape.target, f"England {100 * shape.target:.1f}", charts.INK)
     rest = table.drop(index=named)
     axes.scatter(rest["whole"], rest["value"], s=22, color=grey, alpha=0.55, linewidths=0, zorder=3)
     axes.scatter(table.loc[named, "whole"], table.loc[named, "value"], s=42, color=colour, zorder=4)
-    low, high = min(shape.limits(x, 0.998)[0].min(), table["value"].min()), max(shape.limits(x, 0.998)[1].max(), table["value"].max())
+    low, high = (
+        min(shape.limits(x, 0.998)[0].min(), table["value"].min()),
+        max(shape.limits(x, 0.998)[1].max(), table["value"].max()),
+    )
     axes.set_ylim(low - 0.1 * (high - low), high + 0.06 * (high - low))
     axes.set_xlim(x[0], x[-1])
     axes.xaxis.get_major_locator().set_params(nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: words.count(value))
     below = {"at_caseness": "finished a course at caseness →", REFERRALS: "referrals received →"}[share.whole]
-    axes.annotate(below, (1, 0), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", ha="right", va="bottom", fontsize=8.6, color=charts.QUIET)
+    axes.annotate(
+        below,
+        (1, 0),
+        xycoords="axes fraction",
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="right",
+        va="bottom",
+        fontsize=8.6,
+        color=charts.QUIET,
+    )
     if share.kind == "proportion":
         charts.show_percent(axes)
-    spots = lambda frame: pd.DataFrame({"x": frame["whole"], "y": frame["value"], "text": places().loc[frame.index, "name"], "colour": colour})
+    spots = lambda frame: pd.DataFrame(
+        {"x": frame["whole"], "y": frame["value"], "text": places().loc[frame.index, "name"], "colour": colour}
+    )
     charts.name_points(canvas, spots(table.loc[named]), spots(rest))
     low95, high95 = shape.limits(table["whole"])
-    frame = table.assign(name=places().loc[table.index, "name"], lower_95=low95, upper_95=high95).sort_values("name")[["name", "part", "whole", "value", "low", "high", "lower_95", "upper_95", "score", "outside"]].rename(columns={"part": share.part, "whole": share.whole})
+    frame = (
+        table.assign(name=places().loc[table.index, "name"], lower_95=low95, upper_95=high95)
+        .sort_values("name")[
+            ["name", "part", "whole", "value", "low", "high", "lower_95", "upper_95", "score", "outside"]
+        ]
+        .rename(columns={"part": share.part, "whole": share.whole})
+    )
     return charts.close_canvas(canvas, frame.reset_index(), _describe_funnel(share, shape, table, named))
 
 
 def _describe_funnel(share: Share, shape: funnel.Funnel, table: pd.DataFrame, named: pd.Index | list[str]) -> str:
     beyond = table.index[table["outside"] > 0]
-    list_rates = lambda codes: words.listed([f"{places().at[code, 'name']} {table.at[code, 'value']:.1f}" for code in codes] or ["none"])
+    list_rates = lambda codes: words.listed(
+        [f"{places().at[code, 'name']} {table.at[code, 'value']:.1f}" for code in codes] or ["none"]
+    )
     also = [code for code in named if code not in beyond]
-    return f"Funnel plot of {len(table)} boards: {share.name.lower()} from {table['value'].min():.1f} to {table['value'].max():.1f} against size, England {100 * shape.target:.1f}. Outside the 95% limits: {list_rates(beyond)}." + (f" Inside: {list_rates(also)}." if also else "")
+    return (
+        f"Funnel plot of {len(table)} boards: {share.name.lower()} from {table['value'].min():.1f} to {table['value'].max():.1f} against size, England {100 * shape.target:.1f}. Outside the 95% limits: {list_rates(beyond)}."
+        + (f" Inside: {list_rates(also)}." if also else "")
+    )

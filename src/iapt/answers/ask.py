@@ -23,7 +23,9 @@ def explore(question: prospects.Question) -> object:
     years = [periods.write(first + step) for step in range(parameters.LONGEST)]
     starts = [periods.write(year) for year in question.by_year.index[:-2]]
     return ipywidgets.interactive(
-        lambda target, target_year, start: _answer(replace(question, target=target, target_year=target_year, start=start)),
+        lambda target, target_year, start: _answer(
+            replace(question, target=target, target_year=target_year, start=start)
+        ),
         {"manual": True, "manual_name": "Ask"},
         target=ipywidgets.IntText(question.target, description="target"),
         target_year=ipywidgets.Dropdown(options=years, value=question.target_year, description="year"),

@@ -69,7 +69,11 @@ def _only_on_page(measure: str, year: str) -> Callable[[str], Finding]:
 def _growth_since_2011(measure: str, later: Callable[[str], float]) -> Callable[[str], Finding]:
     def find(as_of: str) -> Finding:
         start = _stated_by_page(measure, YEAR("2011-12"), as_of)
-        return Finding(100 * (later(as_of) / start - 1), "the later year from official figures, 2011/12 from the page; two collections", True)
+        return Finding(
+            100 * (later(as_of) / start - 1),
+            "the later year from official figures, 2011/12 from the page; two collections",
+            True,
+        )
 
     return find
 
@@ -84,11 +88,20 @@ def _starts_2018(as_of: str) -> float:
 
 def _find_referrals_2018(as_of: str) -> Finding:
     annual = _independent("referrals_received", "year", as_of).get(YEAR("2018-19"), np.nan)
-    return Finding(_referrals_2018(as_of), f"sum of the four quarters published by OHID; the annual report gives {words.count(annual)}" if pd.notna(annual) else "sum of the four quarters published by OHID")
+    return Finding(
+        _referrals_2018(as_of),
+        f"sum of the four quarters published by OHID; the annual report gives {words.count(annual)}"
+        if pd.notna(annual)
+        else "sum of the four quarters published by OHID",
+    )
 
 
 def _find_doubled(as_of: str) -> Finding:
-    return Finding(_starts_2018(as_of) / _stated_by_page("started_treatment", YEAR("2011-12"), as_of), "2018/19 from twelve months, 2011/12 from the page; two collections", True)
+    return Finding(
+        _starts_2018(as_of) / _stated_by_page("started_treatment", YEAR("2011-12"), as_of),
+        "2018/19 from twelve months, 2011/12 from the page; two collections",
+        True,
+    )
 
 
 def _find_target_2015(as_of: str) -> Finding:
@@ -99,15 +112,22 @@ def _find_target_2015(as_of: str) -> Finding:
     if pd.isna(year):
         return Finding(None, "2014/15 not known")
     words_ = f"{words.count(rate)} a year at the rate of January to March 2015, which was how it was judged, but {words.count(year)} in the year 2014/15 itself"
-    return Finding("yes" if year >= goal else "on the run-rate of its last quarter only" if rate >= goal else "no", words_)
+    return Finding(
+        "yes" if year >= goal else "on the run-rate of its last quarter only" if rate >= goal else "no", words_
+    )
 
 
 def _find_gap(as_of: str) -> Finding:
-    return Finding(_target("access-2024") - _starts_2018(as_of), "target from the page, 2018/19 from twelve months", True)
+    return Finding(
+        _target("access-2024") - _starts_2018(as_of), "target from the page, 2018/19 from twelve months", True
+    )
 
 
 def _find_finished(as_of: str) -> Finding:
-    return Finding(_independent("finished_course", "quarter", as_of).get(QUARTER("2019-20 Q3"), np.nan), "sum of three published months")
+    return Finding(
+        _independent("finished_course", "quarter", as_of).get(QUARTER("2019-20 Q3"), np.nan),
+        "sum of three published months",
+    )
 
 
 def _find_finished_growth(as_of: str) -> Finding:
@@ -115,7 +135,10 @@ def _find_finished_growth(as_of: str) -> Finding:
     if np.isnan(later):
         return Finding(None, "neither Q1 2012/13 nor Q2 2016/17 was known")
     stated = float(data.load()["claims_2020"].set_index("id").at["finished-growth", "stated"])
-    return Finding(None, f"no figure for Q1 2012/13 is published; with {words.count(later)} in Q2 2016/17 the claim implies about {words.count(round(later / (1 + stated / 100), -3))}")
+    return Finding(
+        None,
+        f"no figure for Q1 2012/13 is published; with {words.count(later)} in Q2 2016/17 the claim implies about {words.count(round(later / (1 + stated / 100), -3))}",
+    )
 
 
 def _three_years(measure: str) -> Callable[[str], Finding]:
@@ -138,7 +161,12 @@ def _find_stalled(as_of: str) -> Finding:
 
 def _find_recovery_2012(as_of: str) -> Finding:
     first = data.series("recovery_rate", "quarter", as_of)[QUARTER("2012-13 Q2") :].dropna()
-    return Finding(None, f"from the KPI collection, held nowhere else; the data set begins with {words.percent(first.iloc[0], 1)} in {periods.label(first.index[0])}" if len(first) else "from the KPI collection, held nowhere else")
+    return Finding(
+        None,
+        f"from the KPI collection, held nowhere else; the data set begins with {words.percent(first.iloc[0], 1)} in {periods.label(first.index[0])}"
+        if len(first)
+        else "from the KPI collection, held nowhere else",
+    )
 
 
 def _find_recovery_2019(as_of: str) -> Finding:
@@ -146,13 +174,17 @@ def _find_recovery_2019(as_of: str) -> Finding:
     if months.isna().any():
         return Finding(None, "its months are not known")
     low, high = months.min(), months.max()
-    basis = f"its three months lie between {words.percent(low, 1)} and {words.percent(high, 1)}, and so does the quarter"
+    basis = (
+        f"its three months lie between {words.percent(low, 1)} and {words.percent(high, 1)}, and so does the quarter"
+    )
     return Finding(low if round(low) == round(high) else None, basis)
 
 
 def _find_first_met(as_of: str) -> Finding:
     first = recovery.first_met(as_of)
-    return Finding(periods.write(first) if first is not None else None, "recovered over at caseness, three months together")
+    return Finding(
+        periods.write(first) if first is not None else None, "recovered over at caseness, three months together"
+    )
 
 
 def _find_met_since(as_of: str) -> Finding:
@@ -164,12 +196,18 @@ def _find_met_since(as_of: str) -> Finding:
 
 
 def _find_step(later: str, earlier: str) -> Callable[[str], Finding]:
-    return lambda as_of: Finding(_target(later) - _target(earlier), f"{words.count(_target(later))} less {words.count(_target(earlier))}", True)
+    return lambda as_of: Finding(
+        _target(later) - _target(earlier), f"{words.count(_target(later))} less {words.count(_target(earlier))}", True
+    )
 
 
 def _find_share_of_need(as_of: str) -> Finding:
     target = data.load()["targets"].set_index("id").loc["access-2015"]
-    return Finding(target["share"] / 100 * target["base"], f"{words.percent(target['share'])} of a prevalence of {words.count(target['base'])}", True)
+    return Finding(
+        target["share"] / 100 * target["base"],
+        f"{words.percent(target['share'])} of a prevalence of {words.count(target['base'])}",
+        True,
+    )
 
 
 FINDERS: dict[str, Callable[[str], Finding]] = {
@@ -250,7 +288,9 @@ def answer(as_of: str) -> Markdown:
     """How many claims stand, in one sentence."""
     states = check(as_of)["state"].value_counts()
     total = states.sum()
-    return words.say(f"**Of {total} claims, {words.listed(f'{states[state]} {_plain(state)}' for state in STATES if state in states)}.**")
+    return words.say(
+        f"**Of {total} claims, {words.listed(f'{states[state]} {_plain(state)}' for state in STATES if state in states)}.**"
+    )
 
 
 def _plain(state: str) -> str:

@@ -43,7 +43,9 @@ def shares(as_of: str) -> pd.DataFrame:
     """
     table = pd.DataFrame({measure: data.series(measure, "year", as_of) for measure in (FINISHED, REFERRALS, STARTS)})
     table = table[pd.Period("2014", "Y-MAR") :]
-    return pd.DataFrame({"of_referrals": 100 * table[FINISHED] / table[REFERRALS], "of_starts": 100 * table[FINISHED] / table[STARTS]}).dropna(how="all")
+    return pd.DataFrame(
+        {"of_referrals": 100 * table[FINISHED] / table[REFERRALS], "of_starts": 100 * table[FINISHED] / table[STARTS]}
+    ).dropna(how="all")
 
 
 # ---------------------------------------------------------------- sentences
@@ -57,7 +59,10 @@ def answer(as_of: str) -> Markdown:
     opening = f"{words.count(table[FINISHED][last])} referrals finished a course in {periods.label(last)}"
     if not years:
         return words.say(f"**{opening}.**", "No quarter of an earlier year was known to set beside it.")
-    return words.say(f"**{opening}, {_change(finished)} {_span(years)} before.**", f"Over the same time the number starting treatment {_moved(started)}.")
+    return words.say(
+        f"**{opening}, {_change(finished)} {_span(years)} before.**",
+        f"Over the same time the number starting treatment {_moved(started)}.",
+    )
 
 
 def _span(years: int) -> str:
@@ -76,7 +81,9 @@ def describe_slowdown(as_of: str) -> Markdown:
     """Whether and when growth slowed, and whether it stopped."""
     fit = fit_slowdown(as_of)
     if fit is None:
-        return words.say(f"Only {len(_before_pandemic(as_of))} quarters were known; a trend that breaks needs {trends.FEWEST_QUARTERS}.")
+        return words.say(
+            f"Only {len(_before_pandemic(as_of))} quarters were known; a trend that breaks needs {trends.FEWEST_QUARTERS}."
+        )
     since, until = fit.break_interval
     verdict = (
         f"Growth stalled: it lies within ±{trends.BAND:g}% a year."
@@ -122,21 +129,37 @@ def plot_quarters(as_of: str) -> charts.Chart:
     )
     gap = values[STARTS].isna().any()
     canvas = charts.open_canvas(
-        "finishing_by_quarter", title, "Referrals a quarter, England",
-        [charts.name_breaks(FINISHED, tables[FINISHED].index), charts.explain_hollow(list(tables.values())), "The line stops where a quarter is missing." if gap else ""],
-        "OHID Fingertips, NHS England and predecessors", as_of,
+        "finishing_by_quarter",
+        title,
+        "Referrals a quarter, England",
+        [
+            charts.name_breaks(FINISHED, tables[FINISHED].index),
+            charts.explain_hollow(list(tables.values())),
+            "The line stops where a quarter is missing." if gap else "",
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
     )
     charts.span_years(canvas, begin, tables[FINISHED].index[-1])
     for measure, table in tables.items():
         y = table["value"].dropna()
-        charts.draw_series(canvas, table, measure, label=f"{data.label(measure).replace(' of treatment', '')}\n{words.million(y.iloc[-1])}", width=1.8)
+        charts.draw_series(
+            canvas,
+            table,
+            measure,
+            label=f"{data.label(measure).replace(' of treatment', '')}\n{words.million(y.iloc[-1])}",
+            width=1.8,
+        )
     charts.show_counts(canvas.axes, values.max().max() * 1.12)
     charts.mark_breaks(canvas, FINISHED, tables[FINISHED].index)
     table = pd.DataFrame({"quarter": [periods.write(quarter) for quarter in tables[FINISHED].index]})
     for measure, frame in tables.items():
         table[measure] = frame["value"].reindex(tables[FINISHED].index).to_numpy()
         table[f"{measure}_basis"] = frame["basis"].reindex(tables[FINISHED].index).to_numpy()
-    ends = [f"{data.label(measure)}: {words.count(frame['value'].dropna().iloc[0])} in {periods.label(frame['value'].dropna().index[0])}, {words.count(frame['value'].dropna().iloc[-1])} in {periods.label(frame['value'].dropna().index[-1])}." for measure, frame in tables.items()]
+    ends = [
+        f"{data.label(measure)}: {words.count(frame['value'].dropna().iloc[0])} in {periods.label(frame['value'].dropna().index[0])}, {words.count(frame['value'].dropna().iloc[-1])} in {periods.label(frame['value'].dropna().index[-1])}."
+        for measure, frame in tables.items()
+    ]
     return charts.close_canvas(canvas, table, "Line chart by quarter. " + " ".join(ends))
 
 
@@ -153,15 +176,21 @@ def plot_slowdown(as_of: str) -> charts.Chart:
         frame["trend"] = fit.fitted.to_numpy()
         alt += f", with a trend of {words.percent(fit.before, 1)} a year that bends in {periods.label(fit.at)} to {words.percent(fit.after, 1)} a year"
     canvas = charts.open_canvas(
-        "finishing_slowdown", title, "Referrals finishing a course a quarter, England" + (", and a trend that breaks once" if fit else ""),
+        "finishing_slowdown",
+        title,
+        "Referrals finishing a course a quarter, England" + (", and a trend that breaks once" if fit else ""),
         [shaded, charts.name_breaks(FINISHED, table.index), charts.explain_hollow([table])],
-        "OHID Fingertips, NHS England and predecessors", as_of, height=3.0,
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
+        height=3.0,
     )
     charts.span_years(canvas, table.index[0], table.index[-1])
     charts.draw_series(canvas, table, FINISHED, label="Finished a course", width=1.0)
     if fit:
         canvas.axes.axvspan(charts.middle(since) - 0.125, charts.middle(until) + 0.125, color="#eeeeee", zorder=0)
-        canvas.axes.plot([charts.middle(p) for p in table.index], fit.fitted, color=charts.COLOURS["plain"], linewidth=2.4, zorder=2)
+        canvas.axes.plot(
+            [charts.middle(p) for p in table.index], fit.fitted, color=charts.COLOURS["plain"], linewidth=2.4, zorder=2
+        )
     charts.show_counts(canvas.axes, table["value"].max() * 1.12)
     charts.mark_breaks(canvas, FINISHED, table.index)
     return charts.close_canvas(canvas, frame, alt + ".")
@@ -173,12 +202,22 @@ def plot_shares(as_of: str) -> charts.Chart:
     referrals, starts = table["of_referrals"].dropna(), table["of_starts"].dropna()
     title = f"For every 100 referrals received in {periods.label(referrals.index[-1])} there were {referrals.iloc[-1]:.0f} finished courses"
     canvas = charts.open_canvas(
-        "finishing_shares", title, "Finished courses as per cent of referrals and of starts in the same year, England",
-        ["Not the same people: courses may end in a later year than they began.", charts.name_breaks(FINISHED, table.index)], "NHS England and predecessors; OHID Fingertips", as_of, height=2.9,
+        "finishing_shares",
+        title,
+        "Finished courses as per cent of referrals and of starts in the same year, England",
+        [
+            "Not the same people: courses may end in a later year than they began.",
+            charts.name_breaks(FINISHED, table.index),
+        ],
+        "NHS England and predecessors; OHID Fingertips",
+        as_of,
+        height=2.9,
     )
     charts.span_years(canvas, table.index[0], table.index[-1])
     charts.draw_series(canvas, starts.to_frame("value"), STARTS, label=f"of starts\n{words.percent(starts.iloc[-1])}")
-    charts.draw_series(canvas, referrals.to_frame("value"), REFERRALS, label=f"of referrals\n{words.percent(referrals.iloc[-1])}")
+    charts.draw_series(
+        canvas, referrals.to_frame("value"), REFERRALS, label=f"of referrals\n{words.percent(referrals.iloc[-1])}"
+    )
     canvas.axes.set_ylim(0, 70)
     charts.show_percent(canvas.axes)
     charts.mark_breaks(canvas, FINISHED, table.index)

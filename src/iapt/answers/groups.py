@@ -4,7 +4,6 @@ England only, exact counts. Referrals without the information are a group of the
 the first appointment, so those who leave before it are over-represented among them.
 """
 
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -16,7 +15,12 @@ from iapt.models import funnel
 from iapt.show import charts, words
 
 SHARES = (RECOVERY, IMPROVED, FINISHING)
-DIMENSIONS = {"deprivation_decile": "Deprivation", "ethnic_group": "Ethnic group", "age_group": "Age", "gender": "Gender"}
+DIMENSIONS = {
+    "deprivation_decile": "Deprivation",
+    "ethnic_group": "Ethnic group",
+    "age_group": "Age",
+    "gender": "Gender",
+}
 PALETTE = ("#0072B2", "#A84600", "#007A5A", "#8F3B76", "#1a1a1a")
 """Colours of groups that have no order."""
 MISSING = "Not stated/Not known/Invalid"
@@ -33,7 +37,9 @@ def counts(as_of: str) -> pd.DataFrame:
     """Counts by dimension, group and year: one column a measure. Raises ValueError where none were known."""
     table = data.known(as_of, "groups")
     if table.empty:
-        raise ValueError(f"no figures of groups were known on {as_of}; the first are held from {data.known('latest', 'groups')['available'].min():%Y-%m-%d}")
+        raise ValueError(
+            f"no figures of groups were known on {as_of}; the first are held from {data.known('latest', 'groups')['available'].min():%Y-%m-%d}"
+        )
     return table.pivot(index=["dimension", "group", "period"], columns="measure", values="value")
 
 
@@ -65,7 +71,9 @@ def narrowing(share: Share, as_of: str) -> tuple[float, float, float]:
 
 def reference(dimension: str, as_of: str) -> str:
     """The group that the others of its dimension are compared with: the least deprived tenth, elsewhere the largest."""
-    sizes = counts(as_of).loc[dimension].xs(years(as_of)[-1], level="period")[FINISHED].drop(index=MISSING, errors="ignore")
+    sizes = (
+        counts(as_of).loc[dimension].xs(years(as_of)[-1], level="period")[FINISHED].drop(index=MISSING, errors="ignore")
+    )
     return LEAST if dimension == "deprivation_decile" else sizes.idxmax()
 
 
@@ -83,16 +91,25 @@ def gaps(share: Share, as_of: str) -> pd.DataFrame:
         own, base = own.droplevel(["dimension", "group"]), table.loc[(dimension, bases[dimension])]
         if group == bases[dimension] or own.index[-1] != years(as_of)[-1] or own.index[0] not in base.index:
             continue
-        then, now = (funnel.change(_triple(base.loc[year]), _triple(own.loc[year])) for year in (own.index[0], own.index[-1]))
+        then, now = (
+            funnel.change(_triple(base.loc[year]), _triple(own.loc[year])) for year in (own.index[0], own.index[-1])
+        )
         step = funnel.change(then, now)
-        rows.append([dimension, group, own.index[0], then[0], *now, own["value"].iloc[-1] / base["value"].iloc[-1], *step])
-    found = pd.DataFrame(rows, columns=["dimension", "group", "since", "then", "now", "low", "high", "ratio", "step", "step_low", "step_high"])
+        rows.append(
+            [dimension, group, own.index[0], then[0], *now, own["value"].iloc[-1] / base["value"].iloc[-1], *step]
+        )
+    found = pd.DataFrame(
+        rows,
+        columns=["dimension", "group", "since", "then", "now", "low", "high", "ratio", "step", "step_low", "step_high"],
+    )
     score = found["step"] / ((found["step_high"] - found["step_low"]) / 3.92)
     real = np.zeros(len(found), bool)
     moved = (found["since"] < years(as_of)[-1]).to_numpy()
     real[moved] = funnel.is_discovery(funnel.p_values(score[moved]))
     smaller = found["now"].abs() < found["then"].abs()
-    return found.assign(verdict=np.select([real & smaller, real & ~smaller], ["narrowed", "widened"], "no clear change"))
+    return found.assign(
+        verdict=np.select([real & smaller, real & ~smaller], ["narrowed", "widened"], "no clear change")
+    )
 
 
 def _triple(row: pd.Series) -> tuple[float, float, float]:
@@ -128,8 +145,15 @@ def _say_narrowing(share: Share, as_of: str) -> str:
         return text + "."
     step, low, high = narrowing(share, as_of)
     reach = sorted((abs(low), abs(high)))
-    verdict = f"The gap {'narrowed' if step > 0 else 'widened'} by {abs(step):.1f} points ({reach[0]:.1f} to {reach[1]:.1f})" if low > 0 or high < 0 else f"No change in the gap is shown: it narrowed by {points(step)} points, with anything from {points(low)} to {points(high)} possible"
-    return text + f"; in {periods.label(first)} they were {points(slopes[first].slope[0])} and {slopes[first].relative[0]:.2f}. {verdict}."
+    verdict = (
+        f"The gap {'narrowed' if step > 0 else 'widened'} by {abs(step):.1f} points ({reach[0]:.1f} to {reach[1]:.1f})"
+        if low > 0 or high < 0
+        else f"No change in the gap is shown: it narrowed by {points(step)} points, with anything from {points(low)} to {points(high)} possible"
+    )
+    return (
+        text
+        + f"; in {periods.label(first)} they were {points(slopes[first].slope[0])} and {slopes[first].relative[0]:.2f}. {verdict}."
+    )
 
 
 def describe_slopes(as_of: str) -> Markdown:
@@ -145,10 +169,18 @@ def describe_missing(as_of: str) -> Markdown:
         rows = table.loc[dimension]
         if MISSING not in rows.index.get_level_values("group"):
             continue
-        share = 100 * rows.loc[MISSING, [REFERRALS, FINISHED]] / rows[[REFERRALS, FINISHED]].groupby(level="period").sum()
+        share = (
+            100 * rows.loc[MISSING, [REFERRALS, FINISHED]] / rows[[REFERRALS, FINISHED]].groupby(level="period").sum()
+        )
         then, now = share.iloc[0], share.iloc[-1]
-        before = f" ({periods.label(share.index[0])}: {words.percent(then[REFERRALS], 1)} and {words.percent(then[FINISHED], 1)})" if len(share) > 1 else ""
-        parts.append(f"{name.lower()} for {words.percent(now[REFERRALS], 1)} of referrals and {words.percent(now[FINISHED], 1)} of finished courses{before}")
+        before = (
+            f" ({periods.label(share.index[0])}: {words.percent(then[REFERRALS], 1)} and {words.percent(then[FINISHED], 1)})"
+            if len(share) > 1
+            else ""
+        )
+        parts.append(
+            f"{name.lower()} for {words.percent(now[REFERRALS], 1)} of referrals and {words.percent(now[FINISHED], 1)} of finished courses{before}"
+        )
     return words.say(f"In {periods.label(years(as_of)[-1])} the information is missing on {words.listed(parts)}.")
 
 
@@ -157,8 +189,16 @@ def describe_gaps(share: Share, as_of: str) -> Markdown:
     table = gaps(share, as_of)
     middle = (table["dimension"] == "deprivation_decile") & (table["group"] != MOST)
     table = table[(table["group"] != MISSING) & ~middle]
-    say = lambda verdict: words.listed([f"{label(row.group)} ({points(row.then)} to {points(row.now)})" for row in table[table["verdict"] == verdict].itertuples()] or ["none"])
-    return words.say(f"Gaps in the {share.phrase}, in points against the reference group, from the first year of each group to {periods.label(years(as_of)[-1])}. Narrowed: {say('narrowed')}. Widened: {say('widened')}. The others show no clear change; the tenths between the ends are in the table.")
+    say = lambda verdict: words.listed(
+        [
+            f"{label(row.group)} ({points(row.then)} to {points(row.now)})"
+            for row in table[table["verdict"] == verdict].itertuples()
+        ]
+        or ["none"]
+    )
+    return words.say(
+        f"Gaps in the {share.phrase}, in points against the reference group, from the first year of each group to {periods.label(years(as_of)[-1])}. Narrowed: {say('narrowed')}. Widened: {say('widened')}. The others show no clear change; the tenths between the ends are in the table."
+    )
 
 
 def list_groups(as_of: str) -> words.Table:
@@ -169,16 +209,29 @@ def list_groups(as_of: str) -> words.Table:
     gap = gaps(RECOVERY, as_of).set_index(["dimension", "group"])
     rows = []
     for key in [(dimension, group) for dimension in DIMENSIONS for group in table.loc[dimension].index]:
-        row = {"By": DIMENSIONS[key[0]], "Group": label(key[1]), "Referrals": words.count(table.at[key, REFERRALS]), "Finished a course": words.count(table.at[key, FINISHED])}
+        row = {
+            "By": DIMENSIONS[key[0]],
+            "Group": label(key[1]),
+            "Referrals": words.count(table.at[key, REFERRALS]),
+            "Finished a course": words.count(table.at[key, FINISHED]),
+        }
         for share, rate in rates.items():
-            row[share.name] = f"{share.write(rate.at[key, 'value'])} ({rate.at[key, 'low']:.1f} to {rate.at[key, 'high']:.1f})"
+            row[share.name] = (
+                f"{share.write(rate.at[key, 'value'])} ({rate.at[key, 'low']:.1f} to {rate.at[key, 'high']:.1f})"
+            )
         known = key in gap.index
-        row["Gap in recovery, points"] = f"{points(gap.at[key, 'now'])} ({points(gap.at[key, 'low'])} to {points(gap.at[key, 'high'])})" if known else "reference"
+        row["Gap in recovery, points"] = (
+            f"{points(gap.at[key, 'now'])} ({points(gap.at[key, 'low'])} to {points(gap.at[key, 'high'])})"
+            if known
+            else "reference"
+        )
         row["Ratio"] = f"{gap.at[key, 'ratio']:.2f}" if known else None
         row["Since"] = periods.label(gap.at[key, "since"]) if known else None
         row["Gap"] = gap.at[key, "verdict"] if known else None
         rows.append(row)
-    return words.Table("groups", f"England by group, {periods.label(year)}; in brackets 95% intervals", pd.DataFrame(rows))
+    return words.Table(
+        "groups", f"England by group, {periods.label(year)}; in brackets 95% intervals", pd.DataFrame(rows)
+    )
 
 
 # ---------------------------------------------------------------- charts
@@ -191,8 +244,15 @@ def plot_gradient(share: Share, as_of: str) -> charts.Chart:
     first, last = years(as_of)[0], years(as_of)[-1]
     value = lambda group, year: share.write(table.loc[(group, year), "value"])
     canvas = charts.open_canvas(
-        f"groups_gradient_{share.part}", f"In {periods.label(last)} the {share.phrase} was {value(MOST, last)} in the most deprived tenth of England, {value(LEAST, last)} in the least", f"{share.name} by tenth of neighbourhoods: 1 least, 10 most deprived; England",
-        ["Tenth 1 is the least deprived, 10 the most: the opposite of the numbering of the Office for National Statistics. Bars: 95% intervals. The vertical axis does not start at zero."], SOURCES, as_of, height=3.1,
+        f"groups_gradient_{share.part}",
+        f"In {periods.label(last)} the {share.phrase} was {value(MOST, last)} in the most deprived tenth of England, {value(LEAST, last)} in the least",
+        f"{share.name} by tenth of neighbourhoods: 1 least, 10 most deprived; England",
+        [
+            "Tenth 1 is the least deprived, 10 the most: the opposite of the numbering of the Office for National Statistics. Bars: 95% intervals. The vertical axis does not start at zero."
+        ],
+        SOURCES,
+        as_of,
+        height=3.1,
     )
     deciles = [group for group in table.index.get_level_values("group").unique() if group != MISSING]
     for year, colour in {first: charts.COLOURS["plain"], last: charts.COLOURS[share.colour]}.items():
@@ -202,7 +262,13 @@ def plot_gradient(share: Share, as_of: str) -> charts.Chart:
         canvas.axes.vlines(x, rows["low"], rows["high"], color=colour, linewidth=2, alpha=0.6, zorder=3)
         canvas.axes.scatter(x, rows["value"], s=30, color=colour, zorder=4)
         canvas.axes.plot(x, slopes[year].start + slopes[year].slope[0] * rank, color=colour, linewidth=1.1, zorder=2)
-        charts.add_label(canvas, x[-1], rows["value"].iloc[-1], f"{periods.label(year)}: slope {points(slopes[year].slope[0])}", colour)
+        charts.add_label(
+            canvas,
+            x[-1],
+            rows["value"].iloc[-1],
+            f"{periods.label(year)}: slope {points(slopes[year].slope[0])}",
+            colour,
+        )
     canvas.axes.set_xlim(0.5, 10.5)
     canvas.axes.set_xticks(range(1, 11))
     if share.kind == "proportion":
@@ -223,25 +289,68 @@ def plot_slopes(chosen: tuple[Share, ...], as_of: str) -> charts.Chart:
     slopes = {share: gradients(share, as_of) for share in chosen}
     moved = [share.phrase for share in chosen if len(span) > 1 and narrowing(share, as_of)[1] > 0]
     grown = [share.phrase for share in chosen if len(span) > 1 and narrowing(share, as_of)[2] < 0]
-    title = f"The deprivation gap in {periods.label(span[0])}, by {len(chosen)} measures" if len(span) == 1 else f"Since {periods.label(span[0])} the deprivation gap narrowed in {words.listed([f'the {name}' for name in moved]) if moved else f'none of {len(chosen)} measures'}" + (f" and widened in {words.listed([f'the {name}' for name in grown])}" if grown else "")
-    canvas = charts.open_canvas(
-        "groups_slopes", title, "Slope index: most deprived less least deprived end of the scale, points, England",
-        ["Band: 95% interval. Zero would be no gap.", charts.name_breaks("recovery_rate", span)], SOURCES, as_of, height=2.3,
+    title = (
+        f"The deprivation gap in {periods.label(span[0])}, by {len(chosen)} measures"
+        if len(span) == 1
+        else f"Since {periods.label(span[0])} the deprivation gap narrowed in {words.listed([f'the {name}' for name in moved]) if moved else f'none of {len(chosen)} measures'}"
+        + (f" and widened in {words.listed([f'the {name}' for name in grown])}" if grown else "")
     )
-    panels = charts.split_canvas(canvas, [share.name.removesuffix(" rate").replace("Finished per 100 referrals", "Finishing, per 100") for share in chosen], columns=3, left=0.5, right=0.5)
+    canvas = charts.open_canvas(
+        "groups_slopes",
+        title,
+        "Slope index: most deprived less least deprived end of the scale, points, England",
+        ["Band: 95% interval. Zero would be no gap.", charts.name_breaks("recovery_rate", span)],
+        SOURCES,
+        as_of,
+        height=2.3,
+    )
+    panels = charts.split_canvas(
+        canvas,
+        [
+            share.name.removesuffix(" rate").replace("Finished per 100 referrals", "Finishing, per 100")
+            for share in chosen
+        ],
+        columns=3,
+        left=0.5,
+        right=0.5,
+    )
     floor = min(slope.slope[1] for found in slopes.values() for slope in found.values()) - 1
     for panel, (share, found) in zip(panels, slopes.items()):
-        values = pd.DataFrame([slope.slope for slope in found.values()], index=list(found), columns=["value", "low", "high"])
+        values = pd.DataFrame(
+            [slope.slope for slope in found.values()], index=list(found), columns=["value", "low", "high"]
+        )
         x = [charts.middle(year) for year in values.index]
-        panel.axes.fill_between(x, values["low"], values["high"], color=charts.COLOURS[share.colour], alpha=0.2, linewidth=0)
+        panel.axes.fill_between(
+            x, values["low"], values["high"], color=charts.COLOURS[share.colour], alpha=0.2, linewidth=0
+        )
         panel.axes.plot(x, values["value"], color=charts.COLOURS[share.colour], linewidth=2, marker="o", markersize=4)
-        charts.add_label(panel, x[-1], values["value"].iloc[-1], points(values["value"].iloc[-1]), charts.COLOURS[share.colour])
+        charts.add_label(
+            panel, x[-1], values["value"].iloc[-1], points(values["value"].iloc[-1]), charts.COLOURS[share.colour]
+        )
         panel.axes.set_ylim(floor, 0)
         panel.axes.yaxis.get_major_locator().set_params(nbins=5)
         panel.axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "−"))
         _show_years(panel, span)
-    frame = pd.DataFrame([{"share": share.name, "year": periods.label(year), "slope": g.slope[0], "slope_low": g.slope[1], "slope_high": g.slope[2], "relative": g.relative[0], "relative_low": g.relative[1], "relative_high": g.relative[2]} for share, found in slopes.items() for year, g in found.items()])
-    alt = "Line charts of the slope index by year. " + " ".join(f"{share.name}: {points(found[span[0]].slope[0])} in {periods.label(span[0])}, {points(found[span[-1]].slope[0])} in {periods.label(span[-1])}." for share, found in slopes.items())
+    frame = pd.DataFrame(
+        [
+            {
+                "share": share.name,
+                "year": periods.label(year),
+                "slope": g.slope[0],
+                "slope_low": g.slope[1],
+                "slope_high": g.slope[2],
+                "relative": g.relative[0],
+                "relative_low": g.relative[1],
+                "relative_high": g.relative[2],
+            }
+            for share, found in slopes.items()
+            for year, g in found.items()
+        ]
+    )
+    alt = "Line charts of the slope index by year. " + " ".join(
+        f"{share.name}: {points(found[span[0]].slope[0])} in {periods.label(span[0])}, {points(found[span[-1]].slope[0])} in {periods.label(span[-1])}."
+        for share, found in slopes.items()
+    )
     return charts.close_canvas(canvas, frame, alt)
 
 
@@ -255,19 +364,38 @@ def plot_groups(share: Share, as_of: str) -> charts.Chart:
     """A share by year for every group, one panel a dimension; those without the information dashed in grey."""
     table, span = shares(share, as_of), years(as_of)
     enough = counts(as_of)["at_caseness"].groupby(level=["dimension", "group"]).transform("min") >= FEWEST
-    ends = {dimension: table[enough].loc[dimension].xs(span[-1], level="period")["value"].drop(index=MISSING, errors="ignore") for dimension in DIMENSIONS}
+    ends = {
+        dimension: table[enough]
+        .loc[dimension]
+        .xs(span[-1], level="period")["value"]
+        .drop(index=MISSING, errors="ignore")
+        for dimension in DIMENSIONS
+    }
     widest = max(ends, key=lambda dimension: ends[dimension].max() - ends[dimension].min())
     high, low = ends[widest].idxmax(), ends[widest].idxmin()
     canvas = charts.open_canvas(
-        f"groups_{share.part}", f"The {share.phrase} differs most by {DIMENSIONS[widest].lower()}: {share.write(ends[widest][high])} for {_lower(high)}, {share.write(ends[widest][low])} for {_lower(low)} in {periods.label(span[-1])}", f"{share.unit}, England",
-        [f"Bands: 95% intervals. Dashed grey: not stated. {_name_ended(table[enough].loc['age_group'], span)}Groups with fewer than {words.count(FEWEST)} courses at caseness in a year are in the download only. Axes do not start at zero."], SOURCES, as_of, height=5.0,
+        f"groups_{share.part}",
+        f"The {share.phrase} differs most by {DIMENSIONS[widest].lower()}: {share.write(ends[widest][high])} for {_lower(high)}, {share.write(ends[widest][low])} for {_lower(low)} in {periods.label(span[-1])}",
+        f"{share.unit}, England",
+        [
+            f"Bands: 95% intervals. Dashed grey: not stated. {_name_ended(table[enough].loc['age_group'], span)}Groups with fewer than {words.count(FEWEST)} courses at caseness in a year are in the download only. Axes do not start at zero."
+        ],
+        SOURCES,
+        as_of,
+        height=5.0,
     )
-    for panel, (dimension, values) in zip(charts.split_canvas(canvas, list(DIMENSIONS.values()), left=0.55, right=1.5), ((dimension, table[enough].loc[dimension]) for dimension in DIMENSIONS)):
+    for panel, (dimension, values) in zip(
+        charts.split_canvas(canvas, list(DIMENSIONS.values()), left=0.55, right=1.5),
+        ((dimension, table[enough].loc[dimension]) for dimension in DIMENSIONS),
+    ):
         _draw_groups(panel, dimension, values, span)
         if share.kind == "proportion":
             charts.show_percent(panel.axes)
     frame = _download(table, share)
-    alt = f"Line charts of the {share.phrase} by year. In {periods.label(span[-1])}, " + " ".join(f"{DIMENSIONS[dimension].lower()}: {words.listed(f'{label(group)} {value:.1f}' for group, value in values.items())}." for dimension, values in ends.items())
+    alt = f"Line charts of the {share.phrase} by year. In {periods.label(span[-1])}, " + " ".join(
+        f"{DIMENSIONS[dimension].lower()}: {words.listed(f'{label(group)} {value:.1f}' for group, value in values.items())}."
+        for dimension, values in ends.items()
+    )
     return charts.close_canvas(canvas, frame, alt)
 
 
@@ -287,17 +415,40 @@ def _lower(group: str) -> str:
 def _draw_groups(panel: charts.Canvas, dimension: str, values: pd.DataFrame, span: pd.PeriodIndex) -> None:
     import seaborn as sns
 
-    names = sorted(values.index.get_level_values("group").unique(), key=lambda name: (not name.startswith("Under"), name))
+    names = sorted(
+        values.index.get_level_values("group").unique(), key=lambda name: (not name.startswith("Under"), name)
+    )
     ended = {name for name in names if values.loc[name].index[-1] != span[-1]}
     shown = [name for name in names if name not in ended and name != MISSING]
     ordered = {"deprivation_decile": "flare", "age_group": "crest"}.get(dimension)
     palette = sns.color_palette(ordered, len(shown) + 3).as_hex()[3:] if ordered else PALETTE
     colours = dict.fromkeys([*ended, MISSING], charts.COLOURS["plain"]) | dict(zip(shown, palette))
-    lines = values.reset_index().assign(x=lambda frame: [charts.middle(year) for year in frame["period"]], missing=lambda frame: frame["group"] == MISSING)
-    sns.lineplot(lines, x="x", y="value", hue="group", style="missing", palette=colours, dashes={False: "", True: (3, 2)}, errorbar=None, legend=False, linewidth=1.6, ax=panel.axes)
+    lines = values.reset_index().assign(
+        x=lambda frame: [charts.middle(year) for year in frame["period"]],
+        missing=lambda frame: frame["group"] == MISSING,
+    )
+    sns.lineplot(
+        lines,
+        x="x",
+        y="value",
+        hue="group",
+        style="missing",
+        palette=colours,
+        dashes={False: "", True: (3, 2)},
+        errorbar=None,
+        legend=False,
+        linewidth=1.6,
+        ax=panel.axes,
+    )
     for name, rows in lines.groupby("group"):
         panel.axes.fill_between(rows["x"], rows["low"], rows["high"], color=colours[name], alpha=0.2, linewidth=0)
         if name not in ended and (dimension != "deprivation_decile" or name in (LEAST, MOST, MISSING)):
-            charts.add_label(panel, rows["x"].iloc[-1], rows["value"].iloc[-1], f"{ {LEAST: 'Least deprived', MOST: 'Most deprived'}.get(name, label(name))} {rows['value'].iloc[-1]:.1f}", colours[name])
+            charts.add_label(
+                panel,
+                rows["x"].iloc[-1],
+                rows["value"].iloc[-1],
+                f"{ {LEAST: 'Least deprived', MOST: 'Most deprived'}.get(name, label(name)) } {rows['value'].iloc[-1]:.1f}",
+                colours[name],
+            )
     panel.axes.set(xlabel="", ylabel="")
     _show_years(panel, span)

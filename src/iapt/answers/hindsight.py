@@ -1,6 +1,5 @@
 """What the forecasts of each year said, set against what then happened."""
 
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -59,13 +58,32 @@ def score(measure: str, start: str, as_of: str, target: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _score_one(origin: pd.Period, year: pd.Period, model: str, result: forecast.Forecast, parts: pd.PeriodIndex, outturn: float, target: float, steps: int) -> dict:
+def _score_one(
+    origin: pd.Period,
+    year: pd.Period,
+    model: str,
+    result: forecast.Forecast,
+    parts: pd.PeriodIndex,
+    outturn: float,
+    target: float,
+    steps: int,
+) -> dict:
     draws = result.total(parts, None if model == "pool" else model)
     low95, low80, median, high80, high95 = np.quantile(draws, [0.025, 0.1, 0.5, 0.9, 0.975])
     return {
-        "origin": origin, "year": year, "ahead": (year - origin).n, "model": model, "basis": "quarters" if steps == 4 else "years",
-        "outturn": outturn, "median": median, "error": 100 * (median / outturn - 1), "inside80": low80 <= outturn <= high80, "inside95": low95 <= outturn <= high95,
-        "crps": float(evaluate.crps(np.array([outturn]), draws[:, None])[0]), "reach": float((draws >= target).mean()), "percentile": 100 * float((draws <= outturn).mean()),
+        "origin": origin,
+        "year": year,
+        "ahead": (year - origin).n,
+        "model": model,
+        "basis": "quarters" if steps == 4 else "years",
+        "outturn": outturn,
+        "median": median,
+        "error": 100 * (median / outturn - 1),
+        "inside80": low80 <= outturn <= high80,
+        "inside95": low95 <= outturn <= high95,
+        "crps": float(evaluate.crps(np.array([outturn]), draws[:, None])[0]),
+        "reach": float((draws >= target).mean()),
+        "percentile": 100 * float((draws <= outturn).mean()),
     }
 
 
@@ -78,7 +96,16 @@ def tell_may_2020(measure: str, start: str, target: float, target_year: str, as_
     outturn = data.series(measure, "year", as_of)[question.year]
     rows = {}
     for model in MODELS:
-        row = _score_one(question.by_year.index[-1], question.year, model, question.forecast, question.target_quarters, outturn, target, 4)
+        row = _score_one(
+            question.by_year.index[-1],
+            question.year,
+            model,
+            question.forecast,
+            question.target_quarters,
+            outturn,
+            target,
+            4,
+        )
         draws = question.forecast.total(question.target_quarters, None if model == "pool" else model)
         rows[model] = row | {"low80": np.quantile(draws, 0.1), "high80": np.quantile(draws, 0.9)}
     return pd.DataFrame(rows).T
@@ -124,7 +151,13 @@ def answer(measure: str, start: str, target: float, target_year: str, as_of: str
     table = tell_may_2020(measure, start, target, target_year, as_of)
     pool = table.loc["pool"]
     closest = table["error"].abs().astype(float).idxmin()
-    where = "inside the 80% interval" if pool.inside80 else "inside the 95% interval" if pool.inside95 else "outside the 95% interval"
+    where = (
+        "inside the 80% interval"
+        if pool.inside80
+        else "inside the 95% interval"
+        if pool.inside95
+        else "outside the 95% interval"
+    )
     return words.say(
         f"**A reader of May 2020 would have been told {words.million(pool['median'])} and a chance of {prospects.nearest_five(pool.reach)}; it came to {words.million(pool.outturn)}, {where}.**",
         f"The forecast was {_off(pool.error)}. The trend lines were {_off(table.at['linear', 'error'])} (straight) and {_off(table.at['log_linear', 'error'])} (constant growth); assuming no change was {_off(table.at['no_change', 'error'])}.",
@@ -144,7 +177,9 @@ def list_tellings(measure: str, start: str, target: float, target_year: str, as_
         {
             "Way of telling": [MODELS[name] for name in table.index],
             "Said": table["median"].map(words.million),
-            "80% between": [f"{words.million(row.low80)} and {words.million(row.high80)}" for row in table.itertuples()],
+            "80% between": [
+                f"{words.million(row.low80)} and {words.million(row.high80)}" for row in table.itertuples()
+            ],
             "Error": table["error"].map(lambda value: f"{value:+.1f}%".replace("-", "−")),
             "Outturn inside": [inside(row) for row in table.itertuples()],
             "Chance it gave": table["reach"].map(prospects.nearest_five),
@@ -152,7 +187,11 @@ def list_tellings(measure: str, start: str, target: float, target_year: str, as_
         }
     )
     outturn = words.count(table["outturn"].iloc[0])
-    return words.Table("hindsight_may_2020", f"What was said on 1 May 2020 of {periods.label(periods.parse(target_year, 'year'))}, when {outturn} started treatment", shown)
+    return words.Table(
+        "hindsight_may_2020",
+        f"What was said on 1 May 2020 of {periods.label(periods.parse(target_year, 'year'))}, when {outturn} started treatment",
+        shown,
+    )
 
 
 def list_skill(measure: str, start: str, as_of: str, target: float) -> words.Table:
@@ -170,10 +209,17 @@ def list_skill(measure: str, start: str, as_of: str, target: float) -> words.Tab
                 "Mean error of the pool": f"{pool['error'].abs().mean():.1f}%",
                 "Inside 80%": f"{pool['inside80'].sum()} of {len(pool)}",
                 "Inside 95%": f"{pool['inside95'].sum()} of {len(pool)}",
-                **{f"CRPS against {MODELS[model]}": f"{100 * (crps['pool'] / crps[model] - 1):+.0f}%".replace("-", "−") for model in ("no_change", "linear", "log_linear")},
+                **{
+                    f"CRPS against {MODELS[model]}": f"{100 * (crps['pool'] / crps[model] - 1):+.0f}%".replace("-", "−")
+                    for model in ("no_change", "linear", "log_linear")
+                },
             }
         )
-    return words.Table("hindsight_skill", "The pool by years ahead, over all origins; a negative percentage in the last columns means that the pool was better", pd.DataFrame(rows))
+    return words.Table(
+        "hindsight_skill",
+        "The pool by years ahead, over all origins; a negative percentage in the last columns means that the pool was better",
+        pd.DataFrame(rows),
+    )
 
 
 def describe_gap(measure: str, target: float, target_year: str, as_of: str) -> Markdown:
@@ -207,13 +253,32 @@ def plot_errors(measure: str, start: str, as_of: str, target: float) -> charts.C
     inside = pool.pivot(index="origin", columns="year", values="inside80")
     share = 100 * pool["inside80"].mean()
     canvas = charts.open_canvas(
-        "hindsight_errors", f"{pool['inside80'].sum()} of {len(pool)} outturns lay inside the 80% interval; the median was off by {words.percent(pool['error'].abs().mean())} on average",
-        "Error of the forecast median, per cent of the outturn, by last year known and year forecast", ["Bold: outside the 80% interval. Forecasts from one row are not independent of each other, nor are rows."],
-        "OHID Fingertips, NHS England and predecessors; forecasts by this project", as_of, height=0.33 * len(grid) + 0.4,
+        "hindsight_errors",
+        f"{pool['inside80'].sum()} of {len(pool)} outturns lay inside the 80% interval; the median was off by {words.percent(pool['error'].abs().mean())} on average",
+        "Error of the forecast median, per cent of the outturn, by last year known and year forecast",
+        ["Bold: outside the 80% interval. Forecasts from one row are not independent of each other, nor are rows."],
+        "OHID Fingertips, NHS England and predecessors; forecasts by this project",
+        as_of,
+        height=0.33 * len(grid) + 0.4,
     )
     limit = max(abs(np.nanmin(grid)), abs(np.nanmax(grid)))
-    text = grid.map(lambda value: "" if pd.isna(value) else f"{round(value):+d}%".replace("-", "−").replace("+0%", "0%"))
-    seaborn.heatmap(grid, ax=canvas.axes, annot=text.to_numpy(), fmt="", cmap="PuOr", center=0, vmin=-1.6 * limit, vmax=1.6 * limit, cbar=False, linewidths=1.5, linecolor="white", annot_kws={"fontsize": 9.3, "color": charts.INK})
+    text = grid.map(
+        lambda value: "" if pd.isna(value) else f"{round(value):+d}%".replace("-", "−").replace("+0%", "0%")
+    )
+    seaborn.heatmap(
+        grid,
+        ax=canvas.axes,
+        annot=text.to_numpy(),
+        fmt="",
+        cmap="PuOr",
+        center=0,
+        vmin=-1.6 * limit,
+        vmax=1.6 * limit,
+        cbar=False,
+        linewidths=1.5,
+        linecolor="white",
+        annot_kws={"fontsize": 9.3, "color": charts.INK},
+    )
     canvas.axes.grid(False)
     flags = inside.to_numpy()[grid.notna().to_numpy()]
     for label, ok in zip(canvas.axes.texts, flags):
@@ -221,7 +286,21 @@ def plot_errors(measure: str, start: str, as_of: str, target: float) -> charts.C
     canvas.axes.set_yticklabels([periods.label(origin) for origin in grid.index], rotation=0, fontsize=8.6)
     canvas.axes.set_xticklabels([periods.label(year) for year in grid.columns], rotation=0, fontsize=8.6)
     canvas.axes.set(xlabel="", ylabel="")
-    frame = pool[["origin", "year", "ahead", "basis", "outturn", "median", "error", "inside80", "inside95", "reach", "percentile"]].copy()
+    frame = pool[
+        [
+            "origin",
+            "year",
+            "ahead",
+            "basis",
+            "outturn",
+            "median",
+            "error",
+            "inside80",
+            "inside95",
+            "reach",
+            "percentile",
+        ]
+    ].copy()
     for name in ("origin", "year"):
         frame[name] = [periods.label(period) for period in frame[name]]
     worst = pool.loc[pool["error"].abs().idxmax()]
@@ -235,19 +314,47 @@ def plot_gap(measure: str, target: float, target_year: str, as_of: str) -> chart
     total = table["added"].sum()
     during = 100 * table["added"][PANDEMIC].sum() / total
     canvas = charts.open_canvas(
-        "hindsight_gap", f"{words.percent(during)} of the gap opened in the two pandemic years; {words.percent(100 - during)} in the others",
-        f"Change in starts less the {words.count(table['line'].iloc[0])} a year that a straight line to the target asks for", ["The line joins two published end points; no official path was found. Dark: the pandemic’s first year and the rebound."],
-        "OHID Fingertips, NHS England and predecessors", as_of, height=2.6,
+        "hindsight_gap",
+        f"{words.percent(during)} of the gap opened in the two pandemic years; {words.percent(100 - during)} in the others",
+        f"Change in starts less the {words.count(table['line'].iloc[0])} a year that a straight line to the target asks for",
+        [
+            "The line joins two published end points; no official path was found. Dark: the pandemic’s first year and the rebound."
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
+        height=2.6,
     )
     charts.span_years(canvas, table.index[0], table.index[-1])
     x = [charts.middle(year) for year in table.index]
-    canvas.axes.bar(x, table["added"], width=0.6, color=[charts.COLOURS["started_treatment"] if year in PANDEMIC else charts.COLOURS["referrals_received"] for year in table.index], zorder=3)
+    canvas.axes.bar(
+        x,
+        table["added"],
+        width=0.6,
+        color=[
+            charts.COLOURS["started_treatment"] if year in PANDEMIC else charts.COLOURS["referrals_received"]
+            for year in table.index
+        ],
+        zorder=3,
+    )
     canvas.axes.axhline(0, color=charts.QUIET, linewidth=0.8)
     for position, value in zip(x, table["added"]):
-        canvas.axes.annotate(f"{value:+,.0f}".replace("-", "−"), (position, value), xytext=(0, 3 if value > 0 else -3), textcoords="offset points", ha="center", va="bottom" if value > 0 else "top", fontsize=9, bbox=charts.BACKING)
+        canvas.axes.annotate(
+            f"{value:+,.0f}".replace("-", "−"),
+            (position, value),
+            xytext=(0, 3 if value > 0 else -3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom" if value > 0 else "top",
+            fontsize=9,
+            bbox=charts.BACKING,
+        )
     low, high = table["added"].min(), table["added"].max()
     canvas.axes.set_ylim(low * 1.2, max(high, 0) * 1.3 + 20_000)
     canvas.axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}".replace("-", "−"))
     frame = table.rename_axis("year").reset_index().assign(year=[periods.label(year) for year in table.index])
-    alt = "Bars by year: " + ", ".join(f"{periods.label(year)} {value:+,.0f}" for year, value in table["added"].items()).replace("-", "−") + f"; together {words.count(total).replace('-', '−')}."
+    alt = (
+        "Bars by year: "
+        + ", ".join(f"{periods.label(year)} {value:+,.0f}" for year, value in table["added"].items()).replace("-", "−")
+        + f"; together {words.count(total).replace('-', '−')}."
+    )
     return charts.close_canvas(canvas, frame, alt)

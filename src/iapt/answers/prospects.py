@@ -12,7 +12,12 @@ from iapt.data import periods
 from iapt.models import evaluate, forecast
 from iapt.show import charts, words
 
-MEMBERS = {"no_change": "stays as it is", "theta": "half of the trend goes on", "damped": "the trend fades", "drift": "the trend goes on"}
+MEMBERS = {
+    "no_change": "stays as it is",
+    "theta": "half of the trend goes on",
+    "damped": "the trend fades",
+    "drift": "the trend goes on",
+}
 LINES = {"linear": "straight line", "log_linear": "constant growth", "arima": "ARIMA(0,1,1) with drift"}
 WINDOWS = ("2012-13", "2013-14", "2014-15")
 SCENARIOS = {
@@ -50,7 +55,9 @@ class Question:
     def observed(self) -> pd.Series:
         """The quarters since the start of the window, up to the last one known."""
         y = data.series(self.measure, "quarter", self.as_of)
-        return y[periods.parts(periods.parse(self.start, "year"), "quarter")[0] :].loc[y.first_valid_index() : y.last_valid_index()]
+        return y[periods.parts(periods.parse(self.start, "year"), "quarter")[0] :].loc[
+            y.first_valid_index() : y.last_valid_index()
+        ]
 
     @cached_property
     def forecast(self) -> forecast.Forecast:
@@ -85,10 +92,14 @@ def reach_by_window(question: Question) -> pd.DataFrame:
         yearly = data.series(question.measure, "year", question.as_of)[year:].dropna()
         if start in WINDOWS[:2] and len(yearly) >= forecast.FEWEST_VALUES and yearly.index[0] == year:
             result = forecast.forecast(yearly, (question.year - yearly.index[-1]).n, members=(*MEMBERS, *LINES))
-            rows[f"years since {periods.label(year)}" + (" (start-up year)" if start == WINDOWS[0] else "")] = result.reach(question.target)["probability"]
+            rows[f"years since {periods.label(year)}" + (" (start-up year)" if start == WINDOWS[0] else "")] = (
+                result.reach(question.target)["probability"]
+            )
         other = Question(question.as_of, question.measure, question.target, question.target_year, start)
         if start != WINDOWS[0]:
-            rows[f"quarters since {periods.label(year)}"] = other.forecast.reach(question.target, question.target_quarters)["probability"]
+            rows[f"quarters since {periods.label(year)}"] = other.forecast.reach(
+                question.target, question.target_quarters
+            )["probability"]
     return pd.DataFrame(rows).T
 
 
@@ -124,7 +135,9 @@ def base_rate(factor: float) -> tuple[float, float] | None:
     None where the benchmark was not computed for this factor; it is for 1.72, what the 2023/24 target asked for.
     """
     table = data.load()["benchmark"]
-    rows = table[(table["benchmark"] == "8 years, 5 ahead") & (table["metric"] == f"share reaching {factor:.2f} times last year")]
+    rows = table[
+        (table["benchmark"] == "8 years, 5 ahead") & (table["metric"] == f"share reaching {factor:.2f} times last year")
+    ]
     return tuple(rows.sort_values("model")["value"]) if len(rows) else None
 
 
@@ -153,14 +166,20 @@ def answer(question: Question) -> Markdown:
 
 
 def _what(question: Question) -> str:
-    return {"started_treatment": "start treatment", "finished_course": "finish a course"}.get(question.measure, question.measure.replace("_", " "))
+    return {"started_treatment": "start treatment", "finished_course": "finish a course"}.get(
+        question.measure, question.measure.replace("_", " ")
+    )
 
 
 def list_windows(question: Question) -> words.Table:
     """Probability of the target by window and model."""
     names = {"pooled": "the pool", **MEMBERS, **{name: f"{text} (not pooled)" for name, text in LINES.items()}}
     shown = reach_by_window(question)[list(names)].T.map(nearest_five).rename(index=names)
-    return words.Table("target_windows", f"Chance of {words.million(question.target)} in {periods.label(question.year)}, by model and by the years looked at", shown.rename_axis("Model").reset_index())
+    return words.Table(
+        "target_windows",
+        f"Chance of {words.million(question.target)} in {periods.label(question.year)}, by model and by the years looked at",
+        shown.rename_axis("Model").reset_index(),
+    )
 
 
 def describe_windows(question: Question) -> Markdown:
@@ -170,7 +189,9 @@ def describe_windows(question: Question) -> Markdown:
     rates = base_rate(factor)
     return words.say(
         f"The pool gives {nearest_five(pooled.min())} when it looks at {pooled.idxmin()} and {nearest_five(pooled.max())} when it looks at {pooled.idxmax()}: the choice of years matters as much as the choice of model.",
-        f"Growth of this size is rare elsewhere too: {words.percent(100 * rates[0], 1)} of public yearly series came to {factor:.2f} times their last value or more in five years, and {words.percent(100 * rates[1], 1)} of those that had grown steadily before." if rates else "",
+        f"Growth of this size is rare elsewhere too: {words.percent(100 * rates[0], 1)} of public yearly series came to {factor:.2f} times their last value or more in five years, and {words.percent(100 * rates[1], 1)} of those that had grown steadily before."
+        if rates
+        else "",
     )
 
 
@@ -205,8 +226,19 @@ def list_scenarios(question: Question) -> words.Table:
     rows = []
     for name, (low, high) in SCENARIOS.items():
         total = draws * rng.uniform(low, high, len(draws))
-        rows.append({"Scenario": name, "Median": words.million(np.median(total)), "80% between": " and ".join(words.million(v) for v in np.quantile(total, [0.1, 0.9])), "Chance of the target": nearest_five((total >= question.target).mean())})
-    return words.Table("target_scenarios", f"What if? {periods.label(question.year)} under shocks whose size was unknown", pd.DataFrame(rows))
+        rows.append(
+            {
+                "Scenario": name,
+                "Median": words.million(np.median(total)),
+                "80% between": " and ".join(words.million(v) for v in np.quantile(total, [0.1, 0.9])),
+                "Chance of the target": nearest_five((total >= question.target).mean()),
+            }
+        )
+    return words.Table(
+        "target_scenarios",
+        f"What if? {periods.label(question.year)} under shocks whose size was unknown",
+        pd.DataFrame(rows),
+    )
 
 
 def list_evaluation(question: Question) -> words.Table:
@@ -225,7 +257,11 @@ def list_evaluation(question: Question) -> words.Table:
             "inside 95%": (100 * table["inside95"]).map("{:.0f}%".format),
         }
     )
-    return words.Table("target_evaluation", f"Forecasts of 1 to 8 quarters made from each earlier quarter: {table['forecasts'].iloc[0]} forecasts, but only {table['windows'].iloc[0]} windows that do not overlap", shown)
+    return words.Table(
+        "target_evaluation",
+        f"Forecasts of 1 to 8 quarters made from each earlier quarter: {table['forecasts'].iloc[0]} forecasts, but only {table['windows'].iloc[0]} windows that do not overlap",
+        shown,
+    )
 
 
 def list_model_card() -> words.Table:
@@ -246,14 +282,26 @@ def list_model_card() -> words.Table:
             "Brier score": cells["brier"].map("{:.3f}".format).to_numpy(),
         }
     )
-    return words.Table("model_card", f"The same models on {shape['series'].max():,} public series of 31 quarters: the annual total four years ahead", shown)
+    return words.Table(
+        "model_card",
+        f"The same models on {shape['series'].max():,} public series of 31 quarters: the annual total four years ahead",
+        shown,
+    )
 
 
 # ---------------------------------------------------------------- charts
 
 
 def _bands(question: Question) -> pd.DataFrame:
-    levels = {"low95": 0.025, "low80": 0.1, "low50": 0.25, "median": 0.5, "high50": 0.75, "high80": 0.9, "high95": 0.975}
+    levels = {
+        "low95": 0.025,
+        "low80": 0.1,
+        "low50": 0.25,
+        "median": 0.5,
+        "high50": 0.75,
+        "high80": 0.9,
+        "high95": 0.975,
+    }
     rows = {year: np.quantile(question.total(year), list(levels.values())) for year in question.years_ahead}
     return pd.DataFrame(rows, index=list(levels)).T.rename_axis("year")
 
@@ -264,9 +312,16 @@ def plot_fan(question: Question) -> charts.Chart:
     chance = question.forecast.reach(question.target, question.target_quarters).at["pooled", "probability"]
     title = f"Forecast for {periods.label(question.year)}: {words.million(bands['median'].iloc[-1])}; the chance of {words.million(question.target)} is {nearest_five(chance)}"
     canvas = charts.open_canvas(
-        "target_fan", title, f"{data.label(question.measure)}, referrals a financial year, England",
-        ["Bands hold 50, 80 and 95% of the simulated paths of four pooled models. Dotted: trend lines, which understate their uncertainty and are not part of the forecast.", charts.explain_hollow([data.figures(question.measure, "year", question.as_of)[y.index[0] :]])],
-        "OHID Fingertips, NHS England and predecessors; forecast by this project", question.as_of, height=3.6,
+        "target_fan",
+        title,
+        f"{data.label(question.measure)}, referrals a financial year, England",
+        [
+            "Bands hold 50, 80 and 95% of the simulated paths of four pooled models. Dotted: trend lines, which understate their uncertainty and are not part of the forecast.",
+            charts.explain_hollow([data.figures(question.measure, "year", question.as_of)[y.index[0] :]]),
+        ],
+        "OHID Fingertips, NHS England and predecessors; forecast by this project",
+        question.as_of,
+        height=3.6,
     )
     charts.span_years(canvas, y.index[0], question.year)
     colour = charts.COLOURS[question.measure]
@@ -274,14 +329,25 @@ def plot_fan(question: Question) -> charts.Chart:
     fan = pd.concat([anchor, bands])
     x = [charts.middle(year) for year in fan.index]
     for level, alpha in ((95, 0.16), (80, 0.2), (50, 0.26)):
-        canvas.axes.fill_between(x, fan[f"low{level}"], fan[f"high{level}"], color=colour, alpha=alpha, linewidth=0, zorder=1)
+        canvas.axes.fill_between(
+            x, fan[f"low{level}"], fan[f"high{level}"], color=colour, alpha=alpha, linewidth=0, zorder=1
+        )
     canvas.axes.plot(x, fan["median"], color=colour, linewidth=1.8, linestyle=(0, (5, 1.5)), zorder=3)
-    lines = {name: [np.median(question.forecast.total(periods.parts(year, "quarter"), name)) for year in question.years_ahead] for name in ("linear", "log_linear")}
+    lines = {
+        name: [
+            np.median(question.forecast.total(periods.parts(year, "quarter"), name)) for year in question.years_ahead
+        ]
+        for name in ("linear", "log_linear")
+    }
     for name, values in lines.items():
-        canvas.axes.plot(x, [y.iloc[-1], *values], color=charts.COLOURS["plain"], linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=2)
+        canvas.axes.plot(
+            x, [y.iloc[-1], *values], color=charts.COLOURS["plain"], linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=2
+        )
         charts.add_label(canvas, x[-1], values[-1], LINES[name], charts.COLOURS["plain"])
     charts.draw_series(canvas, data.figures(question.measure, "year", question.as_of).loc[y.index], question.measure)
-    charts.add_label(canvas, x[-1], bands["median"].iloc[-1], f"forecast\n{words.million(bands['median'].iloc[-1])}", colour)
+    charts.add_label(
+        canvas, x[-1], bands["median"].iloc[-1], f"forecast\n{words.million(bands['median'].iloc[-1])}", colour
+    )
     charts.draw_targets(canvas, pd.DataFrame({"year": [question.year], "value": [question.target]}), question.year - 3)
     charts.show_counts(canvas.axes, max(bands["high95"].max(), question.target) * 1.12)
     table = pd.concat([pd.DataFrame({"observed": y}), bands.assign(**lines)]).rename_axis("year").reset_index()
@@ -294,16 +360,40 @@ def plot_pace(question: Question) -> charts.Chart:
     """The pace needed, beside the years achieved: not a forecast."""
     y, pace = question.by_year, growth_needed(question)
     canvas = charts.open_canvas(
-        "target_pace", f"The target asks for {words.percent(pace['needed'], 1)} a year; the {pace['back']} years before brought {words.percent(pace['achieved'], 1)}",
-        f"{data.label(question.measure)}, referrals a financial year, England", ["The dashed line is the constant growth that would just reach the target: a pace needed, not a forecast and not an official path."],
-        "OHID Fingertips, NHS England and predecessors", question.as_of, height=3.0,
+        "target_pace",
+        f"The target asks for {words.percent(pace['needed'], 1)} a year; the {pace['back']} years before brought {words.percent(pace['achieved'], 1)}",
+        f"{data.label(question.measure)}, referrals a financial year, England",
+        [
+            "The dashed line is the constant growth that would just reach the target: a pace needed, not a forecast and not an official path."
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        question.as_of,
+        height=3.0,
     )
     charts.span_years(canvas, y.index[0], question.year)
     years = pd.period_range(y.index[-1], question.year)
     needed = pd.Series(y.iloc[-1] * (1 + pace["needed"] / 100) ** np.arange(len(years)), years)
-    canvas.axes.plot([charts.middle(year) for year in years], needed, color=charts.COLOURS["needed"], linewidth=2, linestyle=(0, (2, 1.2)), zorder=3)
-    charts.draw_series(canvas, data.figures(question.measure, "year", question.as_of).loc[y.index], question.measure, label=f"{data.label(question.measure)}\n{words.million(y.iloc[-1])}")
-    charts.add_label(canvas, charts.middle(question.year), question.target, f"pace needed\n{words.million(question.target)}", "#A84600")
+    canvas.axes.plot(
+        [charts.middle(year) for year in years],
+        needed,
+        color=charts.COLOURS["needed"],
+        linewidth=2,
+        linestyle=(0, (2, 1.2)),
+        zorder=3,
+    )
+    charts.draw_series(
+        canvas,
+        data.figures(question.measure, "year", question.as_of).loc[y.index],
+        question.measure,
+        label=f"{data.label(question.measure)}\n{words.million(y.iloc[-1])}",
+    )
+    charts.add_label(
+        canvas,
+        charts.middle(question.year),
+        question.target,
+        f"pace needed\n{words.million(question.target)}",
+        "#A84600",
+    )
     charts.show_counts(canvas.axes, question.target * 1.12)
     table = pd.DataFrame({"observed": y, "pace_needed": needed}).rename_axis("year").reset_index()
     table["year"] = [periods.label(year) for year in table["year"]]
@@ -316,17 +406,32 @@ def plot_first_passage(question: Question) -> charts.Chart:
     passage = question.forecast.first_passage(question.target)
     ends = passage[[quarter.quarter == 4 for quarter in passage.index]]
     years = [periods.financial_year(quarter) for quarter in ends.index]
-    title = f"By {periods.label(years[-1])} the chance of having reached it at least once is {nearest_five(ends.iloc[-1])}"
+    title = (
+        f"By {periods.label(years[-1])} the chance of having reached it at least once is {nearest_five(ends.iloc[-1])}"
+    )
     canvas = charts.open_canvas(
-        "target_first_passage", title, f"Probability that four quarters in a row have come to {words.million(question.target)}, by the end of each year",
-        ["By that year, not in that year: once reached, it stays counted."], "forecast by this project from figures of OHID, NHS England and predecessors", question.as_of, height=2.4,
+        "target_first_passage",
+        title,
+        f"Probability that four quarters in a row have come to {words.million(question.target)}, by the end of each year",
+        ["By that year, not in that year: once reached, it stays counted."],
+        "forecast by this project from figures of OHID, NHS England and predecessors",
+        question.as_of,
+        height=2.4,
     )
     charts.span_years(canvas, years[0], years[-1])
     colour = charts.COLOURS["forecast"]
     x = [charts.middle(year) for year in years]
     canvas.axes.bar(x, 100 * ends, width=0.55, color=colour, zorder=3)
     for position, value in zip(x, ends):
-        canvas.axes.annotate(nearest_five(value), (position, 100 * value), xytext=(0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=9.3)
+        canvas.axes.annotate(
+            nearest_five(value),
+            (position, 100 * value),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=9.3,
+        )
     canvas.axes.set_ylim(0, max(20, 115 * ends.max()))
     charts.show_percent(canvas.axes)
     table = pd.DataFrame({"year": [periods.label(year) for year in years], "probability": ends.to_numpy()})

@@ -22,4 +22,6 @@ def show(measures: list[str], as_of: str, *tables: str) -> words.Table:
             "Licence": cards["licence"],
         }
     )
-    return words.Table("sources", f"Provenance: {words.vintage(as_of)}; as_of = {as_of}; iapt {iapt.__version__}", table)
+    return words.Table(
+        "sources", f"Provenance: {words.vintage(as_of)}; as_of = {as_of}; iapt {iapt.__version__}", table
+    )

@@ -99,7 +99,12 @@ def describe_uncertainty(as_of: str) -> Markdown:
     near = rates[(rates["low"] < standard()) & (rates["high"] > standard())]
     text = f"With so many people behind each quarter chance moves the national rate by only ±{width:.2f} points (95% interval)"
     return words.say(
-        text + (f"; still, the verdict of {len(near)} {'quarter' if len(near) == 1 else 'quarters'} ({words.listed(periods.label(p) for p in near.index)}) lies within it." if len(near) else ", less than any distance from the standard.")
+        text
+        + (
+            f"; still, the verdict of {len(near)} {'quarter' if len(near) == 1 else 'quarters'} ({words.listed(periods.label(p) for p in near.index)}) lies within it."
+            if len(near)
+            else ", less than any distance from the standard."
+        )
     )
 
 
@@ -109,7 +114,9 @@ def describe_screen(as_of: str) -> Markdown:
     outside = table[table["signal"] == "outside the limits"]
     others = (table["signal"] != "").sum() - len(outside)
     return words.say(
-        f"Of {len(table)} months {len(outside)} lie outside the limits" + (f" ({words.listed(periods.label(p) for p in outside.index)})" if len(outside) else "") + f"; {others} more carry a weaker signal.",
+        f"Of {len(table)} months {len(outside)} lie outside the limits"
+        + (f" ({words.listed(periods.label(p) for p in outside.index)})" if len(outside) else "")
+        + f"; {others} more carry a weaker signal.",
         f"This is a screen, not a verdict: put through the same steps, {len(table)} months in which nothing happened show at least one signal {words.percent(trends.false_signal_rate(len(table)))} of the time.",
     )
 
@@ -125,24 +132,52 @@ def plot_rate(as_of: str) -> charts.Chart:
     bounded = quarters[quarters["basis"] == "between months"]
     first = first_met(as_of)
     title = f"The recovery rate was {words.percent(known.iloc[-1], 1)} in {periods.label(known.index[-1])}" + (
-        f"; it first met the standard in {periods.label(first)}" if first is not None else f"; the standard is {words.percent(standard())}"
+        f"; it first met the standard in {periods.label(first)}"
+        if first is not None
+        else f"; the standard is {words.percent(standard())}"
     )
     canvas = charts.open_canvas(
-        "recovery_rate", title, "Per cent of those who finished a course at caseness, England",
-        ["Thick line: quarters, from counts. Thin line: months.", "Bars: quarters of which only monthly rates are known; the rate lies within the bar." if len(bounded) else "", charts.name_breaks(RATE, quarters.index)],
-        "OHID Fingertips, NHS England and predecessors", as_of,
+        "recovery_rate",
+        title,
+        "Per cent of those who finished a course at caseness, England",
+        [
+            "Thick line: quarters, from counts. Thin line: months.",
+            "Bars: quarters of which only monthly rates are known; the rate lies within the bar."
+            if len(bounded)
+            else "",
+            charts.name_breaks(RATE, quarters.index),
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
     )
     axes, colour = canvas.axes, charts.COLOURS[RATE]
     charts.span_years(canvas, quarters.index[0], quarters.index[-1])
     axes.plot([charts.middle(p) for p in months.index], months, color=colour, alpha=0.45, linewidth=0.9, zorder=2)
-    charts.draw_series(canvas, known.to_frame("value").reindex(quarters.index), RATE, label=f"Recovery rate\n{words.percent(known.iloc[-1], 1)}", width=2.4, marks=False)
-    axes.vlines([charts.middle(p) for p in bounded.index], bounded["low"].astype(float), bounded["high"].astype(float), color=colour, linewidth=5, alpha=0.5, zorder=3)
+    charts.draw_series(
+        canvas,
+        known.to_frame("value").reindex(quarters.index),
+        RATE,
+        label=f"Recovery rate\n{words.percent(known.iloc[-1], 1)}",
+        width=2.4,
+        marks=False,
+    )
+    axes.vlines(
+        [charts.middle(p) for p in bounded.index],
+        bounded["low"].astype(float),
+        bounded["high"].astype(float),
+        color=colour,
+        linewidth=5,
+        alpha=0.5,
+        zorder=3,
+    )
     charts.draw_standard(canvas, standard(), f"standard: {words.percent(standard())}")
     axes.set_ylim(min(40, months.min() - 1), max(56, months.max() + 1))
     charts.show_percent(axes)
     charts.mark_breaks(canvas, RATE, quarters.index)
     quarterly = quarters.assign(frequency="quarter", period=[periods.write(p) for p in quarters.index])
-    by_month = pd.DataFrame({"frequency": "month", "period": months.index.astype(str), "rate": months.to_numpy(), "basis": "published"})
+    by_month = pd.DataFrame(
+        {"frequency": "month", "period": months.index.astype(str), "rate": months.to_numpy(), "basis": "published"}
+    )
     table = pd.concat([quarterly, by_month], ignore_index=True)[["frequency", "period", "rate", "low", "high", "basis"]]
     alt = f"Line chart of the recovery rate by quarter: {words.percent(known.iloc[0], 1)} in {periods.label(known.index[0])}, lowest {words.percent(known.min(), 1)} in {periods.label(known.idxmin())}, highest {words.percent(known.max(), 1)} in {periods.label(known.idxmax())}, {words.percent(known.iloc[-1], 1)} in {periods.label(known.index[-1])}; the standard is {words.percent(standard())}. The vertical axis does not start at zero."
     return charts.close_canvas(canvas, table, alt)
@@ -154,8 +189,16 @@ def plot_screen(as_of: str) -> charts.Chart:
     outside = table[table["signal"] == "outside the limits"]
     title = f"{len(outside)} of {len(table)} months stand out once trend and season are taken from the recovery rate"
     canvas = charts.open_canvas(
-        "recovery_screen", title, "Recovery rate less its trend and season, percentage points by month, England",
-        ["Grey band: mean plus and minus 2.66 times the mean moving range. Large points lie outside; some months do so by chance.", charts.name_breaks(RATE, table.index)], "OHID Fingertips, NHS England and predecessors", as_of, height=2.8,
+        "recovery_screen",
+        title,
+        "Recovery rate less its trend and season, percentage points by month, England",
+        [
+            "Grey band: mean plus and minus 2.66 times the mean moving range. Large points lie outside; some months do so by chance.",
+            charts.name_breaks(RATE, table.index),
+        ],
+        "OHID Fingertips, NHS England and predecessors",
+        as_of,
+        height=2.8,
     )
     axes, colour = canvas.axes, charts.COLOURS[RATE]
     charts.span_years(canvas, table.index[0], table.index[-1])
@@ -166,27 +209,59 @@ def plot_screen(as_of: str) -> charts.Chart:
     charts.add_label(canvas, x.iloc[-1], table["value"].iloc[-1], "Recovery rate\nless trend\nand season", colour)
     charts.mark_breaks(canvas, RATE, table.index)
     frame = table.reset_index(names="month").assign(month=table.index.astype(str))
-    alt = f"Individuals chart of {len(table)} months, limits {table['lower'].iloc[0]:+.2f} and {table['upper'].iloc[0]:+.2f} points; {len(outside)} months lie outside" + (f", lowest {table['value'].min():+.1f} in {periods.label(table['value'].idxmin())}, highest {table['value'].max():+.1f} in {periods.label(table['value'].idxmax())}." if len(outside) else ".")
+    alt = (
+        f"Individuals chart of {len(table)} months, limits {table['lower'].iloc[0]:+.2f} and {table['upper'].iloc[0]:+.2f} points; {len(outside)} months lie outside"
+        + (
+            f", lowest {table['value'].min():+.1f} in {periods.label(table['value'].idxmin())}, highest {table['value'].max():+.1f} in {periods.label(table['value'].idxmax())}."
+            if len(outside)
+            else "."
+        )
+    )
     return charts.close_canvas(canvas, frame, alt.replace("-", "−"))
 
 
 def plot_reliable(as_of: str) -> charts.Chart:
     """Recovery, reliable recovery and reliable improvement by financial year."""
-    rates = {measure: data.figures(measure, "year", as_of)[pd.Period("2014", "Y-MAR") :] for measure in (IMPROVED, RATE, RELIABLE)}
+    rates = {
+        measure: data.figures(measure, "year", as_of)[pd.Period("2014", "Y-MAR") :]
+        for measure in (IMPROVED, RATE, RELIABLE)
+    }
     last = {measure: table["value"].dropna() for measure, table in rates.items()}
     year = last[IMPROVED].index[-1]
     title = f"{words.percent(last[IMPROVED].iloc[-1])} of those who finished in {periods.label(year)} reliably improved; {words.percent(last[RELIABLE].iloc[-1])} of those at caseness reliably recovered"
     canvas = charts.open_canvas(
-        "recovery_reliable", title, "Per cent, England, by financial year", ["Reliable improvement is a share of all who finished; the other two are shares of those at caseness at the start.", charts.name_breaks(RATE, rates[RATE].index)],
-        "NHS England and predecessors", as_of, height=3.0,
+        "recovery_reliable",
+        title,
+        "Per cent, England, by financial year",
+        [
+            "Reliable improvement is a share of all who finished; the other two are shares of those at caseness at the start.",
+            charts.name_breaks(RATE, rates[RATE].index),
+        ],
+        "NHS England and predecessors",
+        as_of,
+        height=3.0,
     )
     charts.span_years(canvas, rates[RATE].index[0], rates[RATE].index[-1])
     for measure, table in rates.items():
-        charts.draw_series(canvas, table, measure, label=f"{data.label(measure).removesuffix(' rate')}\n{words.percent(last[measure].iloc[-1], 1)}")
+        charts.draw_series(
+            canvas,
+            table,
+            measure,
+            label=f"{data.label(measure).removesuffix(' rate')}\n{words.percent(last[measure].iloc[-1], 1)}",
+        )
     canvas.axes.set_ylim(30, 80)
     charts.show_percent(canvas.axes)
     charts.mark_breaks(canvas, RATE, rates[RATE].index)
-    frame = pd.DataFrame({measure: table["value"] for measure, table in rates.items()}).rename_axis("year").reset_index()
+    frame = (
+        pd.DataFrame({measure: table["value"] for measure, table in rates.items()}).rename_axis("year").reset_index()
+    )
     frame["year"] = [periods.label(p) for p in frame["year"]]
-    alt = "Three lines by year. " + " ".join(f"{data.label(measure)}: {words.percent(y.iloc[0], 1)} in {periods.label(y.index[0])}, {words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}." for measure, y in last.items()) + " The vertical axis does not start at zero."
+    alt = (
+        "Three lines by year. "
+        + " ".join(
+            f"{data.label(measure)}: {words.percent(y.iloc[0], 1)} in {periods.label(y.index[0])}, {words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}."
+            for measure, y in last.items()
+        )
+        + " The vertical axis does not start at zero."
+    )
     return charts.close_canvas(canvas, frame, alt)

@@ -4,7 +4,6 @@ The pandemic is treated in three ways, and all are shown: as it is; April to Sep
 in many times by a structural model; and looking only at what came after.
 """
 
-
 import numpy as np
 import pandas as pd
 from IPython.display import Markdown
@@ -76,14 +75,20 @@ def project(measure: str, as_of: str, last_year: str) -> dict[str, pd.DataFrame]
             quarterly = y.index.freqstr.startswith("Q")
             end = years[-1].asfreq("Q-MAR", "end") if quarterly else years[-1]
             result = forecast.forecast(y, (end - y.index[-1]).n, draws=draws, seed=20200501 + seed)
-            tables.append(pd.DataFrame({year: result.total(periods.parts(year, "quarter") if quarterly else [year]) for year in years}))
+            tables.append(
+                pd.DataFrame(
+                    {year: result.total(periods.parts(year, "quarter") if quarterly else [year]) for year in years}
+                )
+            )
         projected[name] = pd.concat(tables, ignore_index=True)
     return projected
 
 
 def reach(measure: str, as_of: str, target: float, target_year: str) -> pd.Series:
     """Probability of the target in its year, by treatment."""
-    return pd.Series({name: (table.iloc[:, -1] >= target).mean() for name, table in project(measure, as_of, target_year).items()})
+    return pd.Series(
+        {name: (table.iloc[:, -1] >= target).mean() for name, table in project(measure, as_of, target_year).items()}
+    )
 
 
 # ---------------------------------------------------------------- sentences
@@ -95,7 +100,11 @@ def answer(measure: str, as_of: str, target: float, target_year: str) -> Markdow
     question = prospects.Question(as_of, measure, target, target_year, "2013-14")
     pace = prospects.growth_needed(question)
     total = project(measure, as_of, target_year)[TREATMENTS[0]].iloc[:, -1]
-    spread = f"{prospects.nearest_five(chance.min())} to {prospects.nearest_five(chance.max())}, depending on how the pandemic is treated" if prospects.nearest_five(chance.min()) != prospects.nearest_five(chance.max()) else "however the pandemic is treated"
+    spread = (
+        f"{prospects.nearest_five(chance.min())} to {prospects.nearest_five(chance.max())}, depending on how the pandemic is treated"
+        if prospects.nearest_five(chance.min()) != prospects.nearest_five(chance.max())
+        else "however the pandemic is treated"
+    )
     return words.say(
         f"**The chance that {words.count(target)} finish a course in {periods.label(question.year)} is {prospects.nearest_five(chance[TREATMENTS[0]])} ({spread}).**",
         f"The forecast is {words.million(total.median())}; the target asks for {words.percent(pace['needed'], 1)} more each year, and the last {pace['back']} years brought {words.percent(pace['achieved'], 1)} a year.",
@@ -123,9 +132,22 @@ def list_years(measure: str, as_of: str, target: float, target_year: str) -> wor
     for step, year in enumerate(projected[TREATMENTS[0]].columns, start=1):
         draws = {name: table[year] for name, table in projected.items()}
         main = draws[TREATMENTS[0]]
-        row = {"Year": periods.label(year), "Forecast": words.count(round(main.median(), -2)), "80% between": " and ".join(words.count(round(v, -2)) for v in main.quantile([0.1, 0.9])), "Pace needed": words.count(round(question.by_year.iloc[-1] * (1 + pace["needed"] / 100) ** step, -2))}
-        rows.append(row | {f"Chance of {words.count(target)}, {name}": prospects.nearest_five((values >= target).mean()) for name, values in draws.items()})
-    return words.Table("today_years", f"{data.label(measure)}: forecast and pace needed are different things", pd.DataFrame(rows))
+        row = {
+            "Year": periods.label(year),
+            "Forecast": words.count(round(main.median(), -2)),
+            "80% between": " and ".join(words.count(round(v, -2)) for v in main.quantile([0.1, 0.9])),
+            "Pace needed": words.count(round(question.by_year.iloc[-1] * (1 + pace["needed"] / 100) ** step, -2)),
+        }
+        rows.append(
+            row
+            | {
+                f"Chance of {words.count(target)}, {name}": prospects.nearest_five((values >= target).mean())
+                for name, values in draws.items()
+            }
+        )
+    return words.Table(
+        "today_years", f"{data.label(measure)}: forecast and pace needed are different things", pd.DataFrame(rows)
+    )
 
 
 # ---------------------------------------------------------------- charts
@@ -137,14 +159,33 @@ def plot_fan(measure: str, as_of: str, last_year: str, target: float | None = No
     y = data.series(measure, "year", as_of)[pd.Period("2014", "Y-MAR") :].dropna()
     main = projected[TREATMENTS[0]]
     year, median = main.columns[-1], main.iloc[:, -1].median()
-    chance = f"; the chance of {words.count(target)} is {prospects.nearest_five((main.iloc[:, -1] >= target).mean())}" if target else ""
+    chance = (
+        f"; the chance of {words.count(target)} is {prospects.nearest_five((main.iloc[:, -1] >= target).mean())}"
+        if target
+        else ""
+    )
     verb = {"started_treatment": "start treatment", "finished_course": "finish a course"}[measure]
     low, high = main.iloc[:, -1].quantile([0.1, 0.9])
-    title = f"{words.million(median)} are forecast to {verb} in {periods.label(year)}{chance}" if target else f"{words.million(median)} are forecast to {verb} in {periods.label(year)}, {words.million(low)} to {words.million(high)} with 80% probability"
+    title = (
+        f"{words.million(median)} are forecast to {verb} in {periods.label(year)}{chance}"
+        if target
+        else f"{words.million(median)} are forecast to {verb} in {periods.label(year)}, {words.million(low)} to {words.million(high)} with 80% probability"
+    )
     canvas = charts.open_canvas(
-        f"today_{measure}", title, f"{data.label(measure)}, referrals a financial year, England",
-        ["Bands hold 50, 80 and 95% of the paths of four pooled models, pandemic left as it is. Dotted: medians with the pandemic filled in, and since 2021 alone.", "As it is: by year, as some of its quarters are not published." if treatments(measure, as_of)[TREATMENTS[0]][0].index.freqstr.startswith("Y") else "", charts.name_breaks(measure, y.index), charts.explain_hollow([data.figures(measure, "year", as_of).loc[y.index]])],
-        "OHID Fingertips, NHS England and predecessors; forecast by this project", as_of, height=3.3,
+        f"today_{measure}",
+        title,
+        f"{data.label(measure)}, referrals a financial year, England",
+        [
+            "Bands hold 50, 80 and 95% of the paths of four pooled models, pandemic left as it is. Dotted: medians with the pandemic filled in, and since 2021 alone.",
+            "As it is: by year, as some of its quarters are not published."
+            if treatments(measure, as_of)[TREATMENTS[0]][0].index.freqstr.startswith("Y")
+            else "",
+            charts.name_breaks(measure, y.index),
+            charts.explain_hollow([data.figures(measure, "year", as_of).loc[y.index]]),
+        ],
+        "OHID Fingertips, NHS England and predecessors; forecast by this project",
+        as_of,
+        height=3.3,
     )
     charts.span_years(canvas, y.index[0], year)
     colour = charts.COLOURS[measure]
@@ -156,7 +197,9 @@ def plot_fan(measure: str, as_of: str, last_year: str, target: float | None = No
     canvas.axes.plot(x, line(0.5), color=colour, linewidth=1.8, linestyle=(0, (5, 1.5)), zorder=3)
     others = {name: projected[name].median() for name in TREATMENTS[1:]}
     for name, values in others.items():
-        canvas.axes.plot(x, [y.iloc[-1], *values], color=charts.COLOURS["plain"], linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=2)
+        canvas.axes.plot(
+            x, [y.iloc[-1], *values], color=charts.COLOURS["plain"], linewidth=1.2, linestyle=(0, (1, 1.6)), zorder=2
+        )
         charts.add_label(canvas, x[-1], values.iloc[-1], name, charts.COLOURS["plain"])
     charts.draw_series(canvas, data.figures(measure, "year", as_of).loc[y.index], measure)
     charts.add_label(canvas, x[-1], median, f"forecast\n{words.million(median)}", colour)
@@ -164,7 +207,17 @@ def plot_fan(measure: str, as_of: str, last_year: str, target: float | None = No
         charts.draw_targets(canvas, pd.DataFrame({"year": [year], "value": [target]}), year - 3)
     charts.show_counts(canvas.axes, max(bounds.loc[0.975].max(), y.max(), target or 0) * 1.12)
     charts.mark_breaks(canvas, measure, y.index)
-    table = pd.concat([pd.DataFrame({"observed": y}), bounds.T.set_axis(["low95", "low80", "low50", "median", "high50", "high80", "high95"], axis=1).assign(**{name.replace(" ", "_"): values for name, values in others.items()})])
+    table = pd.concat(
+        [
+            pd.DataFrame({"observed": y}),
+            bounds.T.set_axis(["low95", "low80", "low50", "median", "high50", "high80", "high95"], axis=1).assign(
+                **{name.replace(" ", "_"): values for name, values in others.items()}
+            ),
+        ]
+    )
     table = table.rename_axis("year").reset_index().assign(year=[periods.label(p) for p in table.index])
-    alt = f"Fan chart by financial year: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for {periods.label(year)} {words.million(median)}, 80% of paths between {words.million(bounds.iloc[1, -1])} and {words.million(bounds.iloc[5, -1])}, 95% between {words.million(bounds.iloc[0, -1])} and {words.million(bounds.iloc[6, -1])}" + (f"; target {words.count(target)}." if target else ".")
+    alt = (
+        f"Fan chart by financial year: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for {periods.label(year)} {words.million(median)}, 80% of paths between {words.million(bounds.iloc[1, -1])} and {words.million(bounds.iloc[5, -1])}, 95% between {words.million(bounds.iloc[0, -1])} and {words.million(bounds.iloc[6, -1])}"
+        + (f"; target {words.count(target)}." if target else ".")
+    )
     return charts.close_canvas(canvas, table, alt)

@@ -86,4 +86,3 @@ def _find_unread(known: pd.DataFrame, listed: pd.DataFrame) -> list[str]:
     return [
         period for frequency, period in zip(listed["frequency"], listed["period"]) if (frequency, period) not in held
     ]
-

@@ -68,7 +68,14 @@ def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     except (OSError, ValueError) as error:
         return {}, [Problem("datapackage.json", None, None, f"cannot be read from {where}: {error}")]
     except (KeyError, TypeError) as error:
-        return {}, [Problem("datapackage.json", None, None, f"describes no tables; expected resources, each with name, path and schema ({error})")]
+        return {}, [
+            Problem(
+                "datapackage.json",
+                None,
+                None,
+                f"describes no tables; expected resources, each with name, path and schema ({error})",
+            )
+        ]
     rows, problems = {}, []
     for name, (path, schema) in files.items():
         rows[name], found = _read_rows(path, schema)
@@ -90,7 +97,11 @@ def _read_rows(path: Path, schema: dict) -> tuple[list[dict[str, str]], list[Pro
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         return [], [Problem(path.name, None, None, f"cannot be read as a CSV file in UTF-8: {error}")]
     if header != names:
-        return [], [Problem(path.name, 1, None, f"the columns are {', '.join(header) or 'missing'}; expected {', '.join(names)}")]
+        return [], [
+            Problem(
+                path.name, 1, None, f"the columns are {', '.join(header) or 'missing'}; expected {', '.join(names)}"
+            )
+        ]
     problems, rows, seen = [], [], {}
     for number, record in enumerate(records, start=2):
         if len(record) != len(names):
@@ -103,7 +114,9 @@ def _read_rows(path: Path, schema: dict) -> tuple[list[dict[str, str]], list[Pro
                 problems.append(Problem(path.name, number, field["name"], message))
         key = tuple(row[name] for name in schema["primaryKey"])
         if key in seen:
-            problems.append(Problem(path.name, number, schema["primaryKey"][0], f"repeats row {seen[key]} ({', '.join(key)})"))
+            problems.append(
+                Problem(path.name, number, schema["primaryKey"][0], f"repeats row {seen[key]} ({', '.join(key)})")
+            )
         seen.setdefault(key, number)
     return rows, problems
 
@@ -158,16 +171,29 @@ def _check_figures(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
         if row["measure"] in rates and float(row["value"]) > 100:
             problems.append(Problem("england.csv", number, "value", f"{row['value']} per cent is above 100"))
         if row["measure"] not in rates and "." in row["value"]:
-            problems.append(Problem("england.csv", number, "value", f"{row['value']} is not a whole number; {row['measure']} is a count"))
+            problems.append(
+                Problem(
+                    "england.csv", number, "value", f"{row['value']} is not a whole number; {row['measure']} is a count"
+                )
+            )
     for name, unit in (("areas", 5), ("groups", 1)):
         problems += _check_counts(f"{name}.csv", rows[name], rates, unit)
     regions = {row["area"] for row in rows["places"] if row["type"] == "region"}
     for number, row in enumerate(rows["places"], start=2):
         if row["region"] not in (regions if row["type"] == "icb" else {""}):
-            problems.append(Problem("places.csv", number, "region", f"{row['region']!r} is not {'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}"))
+            problems.append(
+                Problem(
+                    "places.csv",
+                    number,
+                    "region",
+                    f"{row['region']!r} is not {'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}",
+                )
+            )
     for number, row in enumerate(rows["sources"], start=2):
         if not row["published"] and not row["lag_days"]:
-            problems.append(Problem("sources.csv", number, "published", "is empty, and so is lag_days; state one of them"))
+            problems.append(
+                Problem("sources.csv", number, "published", "is empty, and so is lag_days; state one of them")
+            )
     return problems
 
 
@@ -183,11 +209,23 @@ def _check_periods(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
                 problems.append(Problem(f"{table}.csv", number, column, str(error)))
     for number, row in enumerate(rows["claims_2020"], start=2):
         if row["unit"] not in ("", "quarter") and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", row["stated"]):
-            problems.append(Problem("claims_2020.csv", number, "stated", f"{row['stated']!r} is not a number; the claim is in {row['unit']}"))
+            problems.append(
+                Problem(
+                    "claims_2020.csv",
+                    number,
+                    "stated",
+                    f"{row['stated']!r} is not a number; the claim is in {row['unit']}",
+                )
+            )
     return problems
 
 
-WHOLES = {"at_caseness": "finished_course", "recovered": "at_caseness", "reliably_improved": "finished_course", "reliably_recovered": "recovered"}
+WHOLES = {
+    "at_caseness": "finished_course",
+    "recovered": "at_caseness",
+    "reliably_improved": "finished_course",
+    "reliably_recovered": "recovered",
+}
 """What a count is part of: it cannot be larger, but for rounding."""
 
 
@@ -207,7 +245,14 @@ def _check_counts(file: str, rows: list[dict[str, str]], rates: set[str], unit: 
             problems.append(Problem(file, number, "value", f"{row['value']} is not rounded to {unit}"))
         whole = WHOLES.get(row["measure"])
         if whole and int(row["value"]) > values.get((*place(row), whole), float("inf")) + unit - 1:
-            problems.append(Problem(file, number, "value", f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is part of"))
+            problems.append(
+                Problem(
+                    file,
+                    number,
+                    "value",
+                    f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is part of",
+                )
+            )
     return problems
 
 

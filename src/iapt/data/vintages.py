@@ -51,8 +51,15 @@ def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
 @remember
 def _date(name: str) -> pd.DataFrame:
     tables = load()
-    table = tables[name].rename(columns={"year": "period"}).merge(
-        tables["sources"][["id", "published", "lag_days", "standing", "collection"]].rename(columns={"id": "source"}), on="source"
+    table = (
+        tables[name]
+        .rename(columns={"year": "period"})
+        .merge(
+            tables["sources"][["id", "published", "lag_days", "standing", "collection"]].rename(
+                columns={"id": "source"}
+            ),
+            on="source",
+        )
     )
     frequencies = table["frequency"] if "frequency" in table else ["year"] * len(table)
     table["period"] = [periods.parse(text, frequency) for text, frequency in zip(table["period"], frequencies)]
@@ -124,13 +131,17 @@ def _require(value: str, allowed: pd.Index | dict, what: str) -> None:
 
 def _published(measure: str, frequency: str, as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
     table = known(as_of)
-    table = table[(table["measure"] == measure) & (table["frequency"] == frequency) & ~table["source"].isin(without)].copy()
+    table = table[
+        (table["measure"] == measure) & (table["frequency"] == frequency) & ~table["source"].isin(without)
+    ].copy()
     table["basis"] = "published"
     rounded = table["rounded_to"] > EXACT_TO
     if measure.endswith("_rate"):
         rounded = table["rounded_to"].notna()
-    table["rank"] = table["standing"].map({"official": 0, "statement": 3, "secondary": 4}).where(
-        ~((table["standing"] == "official") & rounded), 2
+    table["rank"] = (
+        table["standing"]
+        .map({"official": 0, "statement": 3, "secondary": 4})
+        .where(~((table["standing"] == "official") & rounded), 2)
     )
     return table[["period", "value", "basis", "source", "collection", "rounded_to", "available", "rank", "standing"]]
 
@@ -149,7 +160,9 @@ def _derived(measure: pd.Series, frequency: str, as_of: str | None, without: tup
     months = _rank(months[months["standing"] == "official"]).drop_duplicates("period")
     whole = pd.PeriodIndex(months["period"], freq="M").asfreq(periods.FREQUENCIES[frequency])
     groups = months.assign(period=whole).groupby("period")
-    sums = groups.agg(value=("value", "sum"), months=("value", "size"), source=("source", _join), collection=("collection", _join))
+    sums = groups.agg(
+        value=("value", "sum"), months=("value", "size"), source=("source", _join), collection=("collection", _join)
+    )
     return _mark_derived(sums[sums["months"] == {"quarter": 3, "year": 12}[frequency]], "sum of months")
 
 
@@ -164,8 +177,16 @@ def _join(values: pd.Series) -> str:
 
 def _explain(candidates: pd.DataFrame) -> str:
     used, *others = candidates.itertuples()
-    kind = {0: "official statistics", 1: used.basis, 2: "official, rounded", 3: "statement", 4: "secondary source"}[used.rank]
-    rest = [f"{other.source if other.rank != 1 else other.basis} {other.value:,.6g}" if other.value < 100 else f"{other.source if other.rank != 1 else other.basis} {other.value:,.0f}" for other in others if other.value != used.value]
+    kind = {0: "official statistics", 1: used.basis, 2: "official, rounded", 3: "statement", 4: "secondary source"}[
+        used.rank
+    ]
+    rest = [
+        f"{other.source if other.rank != 1 else other.basis} {other.value:,.6g}"
+        if other.value < 100
+        else f"{other.source if other.rank != 1 else other.basis} {other.value:,.0f}"
+        for other in others
+        if other.value != used.value
+    ]
     agree = sum(other.value == used.value for other in others)
     return kind + (f"; {agree} more agree" if agree else "") + (f"; not used: {', '.join(rest)}" if rest else "")
 
@@ -211,4 +232,6 @@ def find_place(text: str) -> str:
     by_key = {name.lower(): name for name in names}
     near = within[:3] or [by_key[key] for key in difflib.get_close_matches(short, by_key, 3, 0.4)]
     hint = f"nearest: {'; '.join(near)}. " if near else ""
-    raise ValueError(f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such as {names.index[-1]}")
+    raise ValueError(
+        f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such as {names.index[-1]}"
+    )

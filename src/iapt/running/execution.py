@@ -106,14 +106,20 @@ def _merge_streams(outputs: list) -> list:
 def collect_warnings(notebook) -> list[str]:
     """The different lines that a notebook printed to its error output, with how often each came."""
     lines: Counter[str] = Counter()
-    for text in (output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"):
+    for text in (
+        output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"
+    ):
         warned = False
         for line in filter(str.strip, text.splitlines()):
             if not (warned and line.startswith("  ")):  # the line of code that follows a warning
                 lines[_word_warning(line)] += 1
             warned = "Warning: " in line
     told = [f"{line} ({times} times)" if times > 1 else line for line, times in lines.items()]
-    return told if len(told) <= MOST_WARNINGS else [*told[:MOST_WARNINGS], f"and {len(told) - MOST_WARNINGS} more, in its notebook"]
+    return (
+        told
+        if len(told) <= MOST_WARNINGS
+        else [*told[:MOST_WARNINGS], f"and {len(told) - MOST_WARNINGS} more, in its notebook"]
+    )
 
 
 def _word_warning(line: str) -> str:

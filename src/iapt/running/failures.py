@@ -24,7 +24,11 @@ def explain(error: BaseException | str, partial: Path) -> str:
         trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
         numbers = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", trace)
         frames = re.findall(r"^File (\S+?):(\d+), in (\w+)", trace, re.MULTILINE)
-        raised = f"\n(raised in {'/'.join(Path(frames[-1][0]).parts[-2:])}, line {frames[-1][1]}, in {frames[-1][2]})" if frames else ""
+        raised = (
+            f"\n(raised in {'/'.join(Path(frames[-1][0]).parts[-2:])}, line {frames[-1][1]}, in {frames[-1][2]})"
+            if frames
+            else ""
+        )
         return f"{_locate(partial, int(numbers[-1]) if numbers else 0)}\n{error.ename}: {error.evalue}{raised}"
     if isinstance(error, DeadKernelError):
         error = "the kernel died: a cell ended it, or the system did (out of memory?)"
@@ -33,7 +37,9 @@ def explain(error: BaseException | str, partial: Path) -> str:
     elif isinstance(error, OSError):
         return describe_trouble(error, partial)
     elif isinstance(error, NoSuchKernel):
-        error = f"there is no Jupyter kernel named {error.name}; install it with: python -m ipykernel install --sys-prefix"
+        error = (
+            f"there is no Jupyter kernel named {error.name}; install it with: python -m ipykernel install --sys-prefix"
+        )
     elif isinstance(error, KernelNotStarted):
         error = str(error)
     elif isinstance(error, BaseException):
@@ -44,17 +50,33 @@ def explain(error: BaseException | str, partial: Path) -> str:
 def _locate(partial: Path, number: int = 0) -> str:
     """The heading above the cell in which a notebook stopped, and the cell's lines around a line number."""
     try:
-        cells = [cell for cell in runs.read_notebook(partial)["cells"] if "papermill-error-cell-tag" not in cell["metadata"].get("tags", [])]
+        cells = [
+            cell
+            for cell in runs.read_notebook(partial)["cells"]
+            if "papermill-error-cell-tag" not in cell["metadata"].get("tags", [])
+        ]
     except (runs.RunError, OSError):
         return "in a cell that is not known"
-    started = [i for i, cell in enumerate(cells) if cell["metadata"].get("papermill", {}).get("start_time") and cell["cell_type"] == "code"]
+    started = [
+        i
+        for i, cell in enumerate(cells)
+        if cell["metadata"].get("papermill", {}).get("start_time") and cell["cell_type"] == "code"
+    ]
     if not started:
         return "before its first cell"
-    prose = [line for cell in cells[: started[-1]] if cell["cell_type"] == "markdown" for line in "".join(cell["source"]).splitlines()]
+    prose = [
+        line
+        for cell in cells[: started[-1]]
+        if cell["cell_type"] == "markdown"
+        for line in "".join(cell["source"]).splitlines()
+    ]
     heading = next((line.strip("# ") for line in reversed(prose) if line.startswith("#")), "start")
     lines = "".join(cells[started[-1]]["source"]).splitlines()
     first = max(0, number - 3)
-    shown = [f"{'>' if i == number else ' '} {i:>3}  {line}" for i, line in enumerate(lines[first : first + 6], start=first + 1)]
+    shown = [
+        f"{'>' if i == number else ' '} {i:>3}  {line}"
+        for i, line in enumerate(lines[first : first + 6], start=first + 1)
+    ]
     return "\n".join([f"in the section “{heading}”:", *shown])
 
 

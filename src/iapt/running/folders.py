@@ -36,7 +36,11 @@ def own(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end", file=sys.stderr, flush=True)
+            print(
+                f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end",
+                file=sys.stderr,
+                flush=True,
+            )
             fcntl.flock(handle, fcntl.LOCK_EX)
         _held.append(handle)
         for left in out.glob(".staging-*"):
@@ -69,7 +73,9 @@ def refuse_strangers(out: Path, names: Iterable[str]) -> None:
     for folder in (out / name for name in names):
         held = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
         if strange := sorted(held - PARTS):
-            raise runs.RunError(f"{folder} holds {strange[0]}, which is no part of a report; choose another folder with --out")
+            raise runs.RunError(
+                f"{folder} holds {strange[0]}, which is no part of a report; choose another folder with --out"
+            )
     for page in (out / "index.html", out / "README.md", out / "method" / "index.html"):
         if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:500]:
             raise runs.RunError(f"{page} was not written by iapt; choose another folder with --out")

@@ -39,7 +39,9 @@ def _become_kernel(command: list[str], folder: str, environment: dict[str, str])
     from ipykernel.kernelapp import IPKernelApp
 
     if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()  # a new process draws new random numbers; a fork would repeat those of the others
+        sys.modules[
+            "numpy"
+        ].random.seed()  # a new process draws new random numbers; a fork would repeat those of the others
     os.environ.update(environment)
     os.chdir(folder)
     options = command[command.index("-f") :]
@@ -85,7 +87,10 @@ class ForkedProvisioner(LocalProvisioner):
         environment = {name: str(value) for name, value in (kwargs.get("env") or {}).items()}
         try:
             with os.fdopen(_orders, "w") as orders:
-                json.dump({"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment}, orders)
+                json.dump(
+                    {"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment},
+                    orders,
+                )
         except BrokenPipeError:
             raise RuntimeError("Kernel died before replying to anything") from None
         return self.connection_info

@@ -34,14 +34,22 @@ def send(local: Path, place: str, names: Iterable[str]) -> int:
     try:
         system, root = fsspec.core.url_to_fs(place)
         root = root.rstrip("/")
-        changed = sum(_send_report(system, local / name, f"{root}/{name}") for name in names if (local / name / "run.json").exists())
+        changed = sum(
+            _send_report(system, local / name, f"{root}/{name}")
+            for name in names
+            if (local / name / "run.json").exists()
+        )
         around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
         for page in [*local.glob("*.html"), *local.glob("*.md"), *around]:
             _put(system, page, f"{root}/{page.relative_to(local).as_posix()}")
     except ImportError as error:
-        raise RunError(f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})") from None
+        raise RunError(
+            f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})"
+        ) from None
     except Exception as error:  # every driver has errors of its own
-        raise RunError(f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}") from None
+        raise RunError(
+            f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}"
+        ) from None
     return changed
 
 
@@ -49,7 +57,11 @@ def _send_report(system, report: Path, target: str) -> bool:
     mark = f"{target}/run.json"
     if system.exists(mark) and system.cat_file(mark) == (report / "run.json").read_bytes():
         return False
-    files = {f"{target}/{file.relative_to(report).as_posix()}": file for file in sorted(report.rglob("*")) if file.is_file() and file.name != "run.json"}
+    files = {
+        f"{target}/{file.relative_to(report).as_posix()}": file
+        for file in sorted(report.rglob("*"))
+        if file.is_file() and file.name != "run.json"
+    }
     if system.exists(mark):
         system.rm_file(mark)
     for address, file in files.items():

@@ -52,7 +52,9 @@ def write_page(run: runs.Run, folder: Path, fingerprint: dict[str, str]) -> None
     """Write the page of an executed notebook, and the state that the whole folder is now in."""
     from iapt.site import pages
 
-    (folder / "index.html").write_text(pages.render(run, runs.read_notebook(folder / "notebook.ipynb")), encoding="utf-8")
+    (folder / "index.html").write_text(
+        pages.render(run, runs.read_notebook(folder / "notebook.ipynb")), encoding="utf-8"
+    )
     state = {"fingerprint": fingerprint, "prose": run.prose_fingerprint(), "files": _digest_files(folder)}
     (folder / "run.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
 
@@ -65,11 +67,16 @@ def render_again(run: runs.Run, report: Path, folder: Path) -> None:
     cells = []
     for cell in runs.read_notebook(run.notebook)["cells"]:
         tags = {"tags": cell["metadata"]["tags"]} if cell["metadata"].get("tags") else {}
-        cells.append((executed.pop(0) if cell["cell_type"] == "code" else cell) | {"metadata": tags, "source": "".join(cell["source"]).splitlines(keepends=True)})
+        cells.append(
+            (executed.pop(0) if cell["cell_type"] == "code" else cell)
+            | {"metadata": tags, "source": "".join(cell["source"]).splitlines(keepends=True)}
+        )
         if executed and "injected-parameters" in executed[0]["metadata"].get("tags", []):
             cells.append(executed.pop(0))
     notebook["cells"] = [cell | {"id": f"cell-{position:02d}"} for position, cell in enumerate(cells)]
-    (folder / "notebook.ipynb").write_text(json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / "notebook.ipynb").write_text(
+        json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+    )
     write_page(run, folder, run.fingerprint())
 
 

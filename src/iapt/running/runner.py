@@ -34,7 +34,9 @@ def make_all(
     With the address of a `scheduler` the notebooks run on its cluster. Raises RunError where the folder cannot be
     written, and ParameterError before anything runs. Ends its children when it is ended or closed.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # runs are parallel already, and sums come out the same everywhere
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # runs are parallel already, and sums come out the same everywhere
     with folders.own(out):
         folders.refuse_strangers(out, [run.name for run in chosen])
         waiting = []
@@ -86,7 +88,9 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     work = lambda folder, job=job: reports.make(job.run, folder, job.fingerprint, limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
                 with _masked(signal.SIG_UNBLOCK):
-                    multiprocessing.connection.wait([source for child in active for source in child.sources], timeout=0.5)
+                    multiprocessing.connection.wait(
+                        [source for child in active for source in child.sources], timeout=0.5
+                    )
                 for child in [child for child in active if child.is_over()]:
                     job = active.pop(child)
                     outcome = child.conclude()

@@ -125,7 +125,9 @@ class Canvas:
     panels: list["Canvas"] = field(default_factory=list)
 
 
-def open_canvas(name: str, title: str, unit: str, notes: list[str], sources: str, as_of: str, height: float = 3.3) -> Canvas:
+def open_canvas(
+    name: str, title: str, unit: str, notes: list[str], sources: str, as_of: str, height: float = 3.3
+) -> Canvas:
     """A canvas with the finding as title, the unit as subtitle, and notes, sources and vintage below the axes."""
     heading = _balance(title, 62)
     caption = " ".join([*filter(None, notes), f"Source: {sources}; {words.vintage(as_of)}."])
@@ -145,7 +147,11 @@ def open_canvas(name: str, title: str, unit: str, notes: list[str], sources: str
 def _balance(text: str, width: int) -> list[str]:
     """The text in as few lines as the width allows, of about the same length."""
     lines = textwrap.wrap(text, width)
-    return next(even for narrow in range(len(text) // len(lines), width + 1) if len(even := textwrap.wrap(text, narrow)) == len(lines))
+    return next(
+        even
+        for narrow in range(len(text) // len(lines), width + 1)
+        if len(even := textwrap.wrap(text, narrow)) == len(lines)
+    )
 
 
 def close_canvas(canvas: Canvas, table: pd.DataFrame, alt: str) -> Chart:
@@ -156,7 +162,9 @@ def close_canvas(canvas: Canvas, table: pd.DataFrame, alt: str) -> Chart:
     return Chart(canvas.name, canvas.title, canvas.figure, table, alt, canvas.caption)
 
 
-def split_canvas(canvas: Canvas, headings: list[str], columns: int = 2, *, left: float = 0.6, right: float = 1.3, gap: float = 0.72) -> list[Canvas]:
+def split_canvas(
+    canvas: Canvas, headings: list[str], columns: int = 2, *, left: float = 0.6, right: float = 1.3, gap: float = 0.72
+) -> list[Canvas]:
     """The canvas cut into small multiples, row by row, each a canvas with its own axes and heading; margins in inches."""
     width, total = canvas.figure.get_size_inches()
     box = canvas.axes.get_position()
@@ -167,8 +175,12 @@ def split_canvas(canvas: Canvas, headings: list[str], columns: int = 2, *, left:
         for number, heading in enumerate(headings):
             row, column = divmod(number, columns)
             bottom = box.y0 * total + (rows - 1 - row) * (high + gap)
-            axes = canvas.figure.add_axes(((column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total))
-            axes.set_title(heading, loc="left", fontsize=10, weight="bold", pad=14, y=1)  # without y it is placed anew in every drawing
+            axes = canvas.figure.add_axes(
+                ((column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total)
+            )
+            axes.set_title(
+                heading, loc="left", fontsize=10, weight="bold", pad=14, y=1
+            )  # without y it is placed anew in every drawing
             axes.tick_params(labelsize=8.5)
             canvas.panels.append(Canvas(canvas.name, heading, axes, canvas.figure, canvas.caption))
     return canvas.panels
@@ -196,7 +208,9 @@ def span_years(canvas: Canvas, first: pd.Period, last: pd.Period) -> None:
 def show_counts(axes: Axes, top: float | None = None) -> None:
     """A vertical axis of counts from zero, in thousands or millions."""
     axes.set_ylim(0, top)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g}m" if value >= 1e6 else words.count(value)))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value / 1e6:g}m" if value >= 1e6 else words.count(value))
+    )
 
 
 def show_percent(axes: Axes) -> None:
@@ -207,7 +221,15 @@ def show_percent(axes: Axes) -> None:
 # ---------------------------------------------------------------- what is drawn
 
 
-def draw_series(canvas: Canvas, table: pd.DataFrame, measure: str, *, marks: bool = True, label: str | None = None, width: float = 2.0) -> None:
+def draw_series(
+    canvas: Canvas,
+    table: pd.DataFrame,
+    measure: str,
+    *,
+    marks: bool = True,
+    label: str | None = None,
+    width: float = 2.0,
+) -> None:
     """A line through the `value` of a table from `iapt.data.figures`, labelled at its end.
 
     The line stops at gaps and where a break cuts the series. Hollow points are figures that nobody published
@@ -219,7 +241,15 @@ def draw_series(canvas: Canvas, table: pd.DataFrame, measure: str, *, marks: boo
         axes.plot(x, piece["value"], color=colour, linewidth=width, solid_capstyle="round", zorder=3)
         if marks or len(piece) == 1:
             hollow = _is_hollow(piece)
-            axes.scatter(x, piece["value"], s=26, color=["white" if h else colour for h in hollow], edgecolors=colour, linewidths=1.5, zorder=4)
+            axes.scatter(
+                x,
+                piece["value"],
+                s=26,
+                color=["white" if h else colour for h in hollow],
+                edgecolors=colour,
+                linewidths=1.5,
+                zorder=4,
+            )
     valid = table["value"].dropna()
     if label and len(valid):
         add_label(canvas, middle(valid.index[-1]), valid.iloc[-1], label, colour)
@@ -235,12 +265,18 @@ def _split(table: pd.DataFrame, measure: str) -> list[pd.DataFrame]:
 def _is_hollow(table: pd.DataFrame) -> list[bool]:
     if "basis" not in table:
         return [False] * len(table)
-    return ((table["basis"] == "sum of months") | (table["rounded_to"].fillna(0).astype(float) > data.EXACT_TO)).tolist()
+    return (
+        (table["basis"] == "sum of months") | (table["rounded_to"].fillna(0).astype(float) > data.EXACT_TO)
+    ).tolist()
 
 
 def explain_hollow(tables: list[pd.DataFrame]) -> str:
     """The note that goes with hollow points, where there are any."""
-    return "Hollow points: sums of published months, or published rounded." if any(any(_is_hollow(table.dropna(subset="value"))) for table in tables) else ""
+    return (
+        "Hollow points: sums of published months, or published rounded."
+        if any(any(_is_hollow(table.dropna(subset="value"))) for table in tables)
+        else ""
+    )
 
 
 def mark_breaks(canvas: Canvas, measure: str, index: pd.PeriodIndex) -> None:
@@ -248,7 +284,17 @@ def mark_breaks(canvas: Canvas, measure: str, index: pd.PeriodIndex) -> None:
     for letter, period, _ in _inside(measure, index):
         x = middle(period) - {"Y": 0.5, "Q": 0.125, "M": 1 / 24}[index.freqstr[0]]
         canvas.axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-        canvas.axes.annotate(letter, (x, 1), xycoords=("data", "axes fraction"), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=8, color=QUIET)
+        canvas.axes.annotate(
+            letter,
+            (x, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            color=QUIET,
+        )
 
 
 def name_breaks(measure: str, index: pd.PeriodIndex) -> str:
@@ -270,13 +316,23 @@ def draw_targets(canvas: Canvas, targets: pd.DataFrame, first: pd.Period) -> Non
     for row in targets.sort_values("year").itertuples():
         end = middle(row.year)
         start = max(start, end - 4)
-        canvas.axes.plot([start, end], [row.value] * 2, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
+        canvas.axes.plot(
+            [start, end], [row.value] * 2, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2
+        )
         canvas.axes.scatter([end], [row.value], marker="D", s=28, color=COLOURS["target"], zorder=5)
         room = canvas.axes.get_xlim()[1] - end > 3.2
         canvas.axes.annotate(
             f"target {periods.label(row.year)}\n{words.million(row.value) if row.value >= 1e6 else words.count(row.value)}",
-            (end, row.value), xytext=(6, 2) if room else (2, 6), textcoords="offset points", ha="left" if room else "right", va="top" if room else "bottom",
-            fontsize=8.8, color="#A84600", zorder=6, linespacing=1.1, bbox=BACKING,
+            (end, row.value),
+            xytext=(6, 2) if room else (2, 6),
+            textcoords="offset points",
+            ha="left" if room else "right",
+            va="top" if room else "bottom",
+            fontsize=8.8,
+            color="#A84600",
+            zorder=6,
+            linespacing=1.1,
+            bbox=BACKING,
         )
         start = end
 
@@ -284,7 +340,16 @@ def draw_targets(canvas: Canvas, targets: pd.DataFrame, first: pd.Period) -> Non
 def draw_standard(canvas: Canvas, value: float, text: str) -> None:
     """A standing standard as a dashed line across the chart, named at its left end."""
     canvas.axes.axhline(value, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
-    canvas.axes.annotate(text, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points", fontsize=8.8, color="#A84600", bbox=BACKING)
+    canvas.axes.annotate(
+        text,
+        (0.01, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, 3),
+        textcoords="offset points",
+        fontsize=8.8,
+        color="#A84600",
+        bbox=BACKING,
+    )
 
 
 def add_label(canvas: Canvas, x: float, y: float, text: str, colour: str) -> None:
@@ -312,8 +377,16 @@ def name_points(canvas: Canvas, named: pd.DataFrame, others: pd.DataFrame) -> No
         arrow = {"arrowstyle": "-", "color": row.colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3} if far else None
         across, up = np.sign(shift).astype(int) + 1
         axes.annotate(
-            text.get_text(), (row.x, row.y), xytext=shift, textcoords="offset points", arrowprops=arrow, bbox=BACKING,
-            ha=("right", "center", "left")[across], va=("top", "center", "bottom")[up], zorder=6, **style,
+            text.get_text(),
+            (row.x, row.y),
+            xytext=shift,
+            textcoords="offset points",
+            arrowprops=arrow,
+            bbox=BACKING,
+            ha=("right", "center", "left")[across],
+            va=("top", "center", "bottom")[up],
+            zorder=6,
+            **style,
         )
         taken.append(boxes[shift].padded(2))
 
@@ -344,7 +417,9 @@ def _place_labels(canvas: Canvas) -> None:
     edge = axes.get_xlim()[1]
     height = axes.get_position().height * canvas.figure.get_figheight() * 72
     bottom, top = axes.get_ylim()
-    points = sorted(((y - bottom) / (top - bottom) * height, x, y, text, colour) for x, y, text, colour in canvas.labels)
+    points = sorted(
+        ((y - bottom) / (top - bottom) * height, x, y, text, colour) for x, y, text, colour in canvas.labels
+    )
     floor = -1e9
     spots = []
     for spot, *rest in points:
@@ -357,7 +432,15 @@ def _place_labels(canvas: Canvas) -> None:
         ceiling = spot[0] - spot[1] - 4
     for spot, _, x, y, text, colour in spots:
         axes.annotate(
-            text, (x, y), xytext=(edge + (axes.get_xlim()[1] - axes.get_xlim()[0]) * 0.015, bottom + spot / height * (top - bottom)), textcoords="data",
-            va="center", fontsize=9.3, color=colour, weight="bold", linespacing=1.1, annotation_clip=False,
+            text,
+            (x, y),
+            xytext=(edge + (axes.get_xlim()[1] - axes.get_xlim()[0]) * 0.015, bottom + spot / height * (top - bottom)),
+            textcoords="data",
+            va="center",
+            fontsize=9.3,
+            color=colour,
+            weight="bold",
+            linespacing=1.1,
+            annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.5, "shrinkA": 0, "shrinkB": 4},
         )

@@ -60,13 +60,22 @@ class Table:
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict:
         card = {"name": self.name, "title": self.caption, "csv": self.frame.to_csv(index=False, lineterminator="\n")}
-        return {"text/html": self._as_html(), "text/plain": f"{self.caption}\n\n{self.frame.to_string(index=False, na_rep='–')}", TABLE_MIME: card}
+        return {
+            "text/html": self._as_html(),
+            "text/plain": f"{self.caption}\n\n{self.frame.to_string(index=False, na_rep='–')}",
+            TABLE_MIME: card,
+        }
 
     def _as_html(self) -> str:
         numeric = [_is_numeric(self.frame[name]) for name in self.frame.columns]
-        cell = lambda tag, text, right: f"<{tag}{' class=number' if right else ''}{' scope=col' if tag == 'th' else ''}>{html.escape('–' if pd.isna(text) else str(text))}</{tag}>"
+        cell = lambda tag, text, right: (
+            f"<{tag}{' class=number' if right else ''}{' scope=col' if tag == 'th' else ''}>{html.escape('–' if pd.isna(text) else str(text))}</{tag}>"
+        )
         head = "".join(cell("th", name, right) for name, right in zip(self.frame.columns, numeric))
-        body = "\n".join("<tr>" + "".join(cell("td", text, right) for text, right in zip(row, numeric)) + "</tr>" for row in self.frame.itertuples(index=False))
+        body = "\n".join(
+            "<tr>" + "".join(cell("td", text, right) for text, right in zip(row, numeric)) + "</tr>"
+            for row in self.frame.itertuples(index=False)
+        )
         caption = html.escape(self.caption)
         return f'<div class="table" role="region" tabindex="0" aria-label="{caption}"><table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
 

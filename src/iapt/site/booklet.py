@@ -23,13 +23,31 @@ def write_booklet(out: Path) -> Path:
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
-        raise BrowserError(f"printing needs a browser; install one of {', '.join(BROWSERS)}, or print the pages from any other")
+        raise BrowserError(
+            f"printing needs a browser; install one of {', '.join(BROWSERS)}, or print the pages from any other"
+        )
     with tempfile.TemporaryDirectory() as folder:
         page, printed = Path(folder) / "print.html", Path(folder) / "reports.pdf"
         page.write_text(fill_booklet(out), encoding="utf-8")
         done = subprocess.run(
-            [browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run", f"--user-data-dir={folder}/profile", "--no-pdf-header-footer", "--generate-pdf-document-outline", f"--print-to-pdf={printed}", page.as_uri()],
-            capture_output=True, text=True, timeout=120,
+            [
+                browser,
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--no-first-run",
+                f"--user-data-dir={folder}/profile",
+                "--no-pdf-header-footer",
+                "--generate-pdf-document-outline",
+                f"--print-to-pdf={printed}",
+                page.as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
         if done.returncode or not printed.exists():
             raise BrowserError(f"{browser} could not print: {done.stderr.strip()[-300:]}")
@@ -47,9 +65,22 @@ def fill_booklet(out: Path) -> str:
         raise BrowserError(f"there are no reports in {out} yet; run: iapt report")
     first = {run.notebook: run for run in reversed(made)}
     reports = [_read_report(run, out) for run in made if first[run.notebook] == run]
-    sources = [{"kind": "heading", "html": "<h1>Sources</h1>"}, {"kind": "html", "html": indexes.list_sources()._repr_mimebundle_()["text/html"]}]
-    reports.append({"name": "sources", "title": "Sources", "vintage": pages.capitalise(words.vintage("latest")), "parts": sources})
-    return pages.fill("print.html.j2", "Access to NHS psychological therapies in England", "", "", reports=reports, answer=pages.to_html(indexes.headline()), vintage=pages.capitalise(words.vintage("latest")))
+    sources = [
+        {"kind": "heading", "html": "<h1>Sources</h1>"},
+        {"kind": "html", "html": indexes.list_sources()._repr_mimebundle_()["text/html"]},
+    ]
+    reports.append(
+        {"name": "sources", "title": "Sources", "vintage": pages.capitalise(words.vintage("latest")), "parts": sources}
+    )
+    return pages.fill(
+        "print.html.j2",
+        "Access to NHS psychological therapies in England",
+        "",
+        "",
+        reports=reports,
+        answer=pages.to_html(indexes.headline()),
+        vintage=pages.capitalise(words.vintage("latest")),
+    )
 
 
 def _read_report(run: runs.Run, out: Path) -> dict:

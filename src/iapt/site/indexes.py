@@ -44,13 +44,30 @@ def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
 def read_card(run: runs.Run, state: str, folder: Path) -> dict:
     """What the front page says of a report: its answer, its first figure, its vintage, and whether it is out of date."""
     notebook = runs.read_notebook(folder / "notebook.ipynb")
-    bundles = [output["data"] for cell in notebook["cells"] if cell["cell_type"] == "code" for output in cell["outputs"] if "data" in output]
+    bundles = [
+        output["data"]
+        for cell in notebook["cells"]
+        if cell["cell_type"] == "code"
+        for output in cell["outputs"]
+        if "data" in output
+    ]
     answer = next(("".join(bundle["text/markdown"]) for bundle in bundles if "text/markdown" in bundle), "")
-    card = {"name": run.name, "title": run.title, "answer_text": answer, "answer": pages.to_html(answer, inline=True), "vintage": pages.describe_vintage(run), "stale": state not in ("up to date", "prose changed")}
+    card = {
+        "name": run.name,
+        "title": run.title,
+        "answer_text": answer,
+        "answer": pages.to_html(answer, inline=True),
+        "vintage": pages.describe_vintage(run),
+        "stale": state not in ("up to date", "prose changed"),
+    }
     chart = next((bundle for bundle in bundles if charts.MIME in bundle), None)
     if chart is None:
         return card | {"svg": ""}
-    return card | {"figure": chart[charts.MIME]["name"], "alt": chart[charts.MIME]["alt"], **pages.embed("".join(chart["image/svg+xml"]))}
+    return card | {
+        "figure": chart[charts.MIME]["name"],
+        "alt": chart[charts.MIME]["alt"],
+        **pages.embed("".join(chart["image/svg+xml"])),
+    }
 
 
 def _write_front(cards: list[dict], with_areas: bool) -> str:
@@ -58,11 +75,31 @@ def _write_front(cards: list[dict], with_areas: bool) -> str:
         {"title": "Today", "cards": [card for card in cards if not card["name"].endswith(THEN)]},
         {"title": "As it stood in May 2020", "cards": [card for card in cards if card["name"].endswith(THEN)]},
     ]
-    return pages.fill("index.html.j2", "Was the target for NHS talking therapies reached?", "", "", groups=groups, hero=next((card for card in cards if card["name"] == "access"), None), with_areas=with_areas, answer=pages.to_html(headline()), vintage=pages.capitalise(words.vintage("latest")), wide=True)
+    return pages.fill(
+        "index.html.j2",
+        "Was the target for NHS talking therapies reached?",
+        "",
+        "",
+        groups=groups,
+        hero=next((card for card in cards if card["name"] == "access"), None),
+        with_areas=with_areas,
+        answer=pages.to_html(headline()),
+        vintage=pages.capitalise(words.vintage("latest")),
+        wide=True,
+    )
 
 
 def _write_gallery(cards: list[dict]) -> str:
-    lines = ["<!-- written by iapt report -->", "", "# Reports", "", "Made by `make reports` from the figures in `data/`, which also makes the pages: open `index.html`.", "", headline(), ""]
+    lines = [
+        "<!-- written by iapt report -->",
+        "",
+        "# Reports",
+        "",
+        "Made by `make reports` from the figures in `data/`, which also makes the pages: open `index.html`.",
+        "",
+        headline(),
+        "",
+    ]
     for card in cards:
         lines += [f"## {card['title']}", "", f"*{card['vintage']}*", "", card["answer_text"], ""]
         if card["svg"]:
@@ -77,14 +114,30 @@ def _write_method() -> str:
     tables = data.load()
     measures, breaks, targets = (tables[name] for name in ("measures", "breaks", "targets"))
     sections = {
-        "definitions": words.Table("measures", "What is counted", measures[["label", "unit", "definition"]].set_axis(["Measure", "Unit", "Definition"], axis=1)),
-        "targets": words.Table("targets", "National targets and standards", targets[["name", "value", "unit", "year", "note"]].assign(value=targets["value"].map("{:,.0f}".format), year=targets["year"].replace("", None)).set_axis(["Target", "Value", "Unit", "Year", "How it was set"], axis=1)),
-        "breaks": words.Table("breaks", "Breaks in the series", breaks[["period", "label", "description"]].set_axis(["From", "Break", "What changed"], axis=1)),
+        "definitions": words.Table(
+            "measures",
+            "What is counted",
+            measures[["label", "unit", "definition"]].set_axis(["Measure", "Unit", "Definition"], axis=1),
+        ),
+        "targets": words.Table(
+            "targets",
+            "National targets and standards",
+            targets[["name", "value", "unit", "year", "note"]]
+            .assign(value=targets["value"].map("{:,.0f}".format), year=targets["year"].replace("", None))
+            .set_axis(["Target", "Value", "Unit", "Year", "How it was set"], axis=1),
+        ),
+        "breaks": words.Table(
+            "breaks",
+            "Breaks in the series",
+            breaks[["period", "label", "description"]].set_axis(["From", "Break", "What changed"], axis=1),
+        ),
         "sources": list_sources(),
         "card": prospects.list_model_card(),
     }
     shown = {name: table._repr_mimebundle_()["text/html"] for name, table in sections.items()}
-    return pages.fill("method.html.j2", "Data and method", "../", "method", vintage=pages.capitalise(words.vintage("latest")), **shown)
+    return pages.fill(
+        "method.html.j2", "Data and method", "../", "method", vintage=pages.capitalise(words.vintage("latest")), **shown
+    )
 
 
 def list_sources() -> words.Table:
@@ -128,10 +181,23 @@ def _write_areas(chosen: list[runs.Run], out: Path) -> str:
                 "england": _draw_line(england.reindex(y.index), bounds),
             }
         )
-    return pages.fill("areas.html.j2", "Areas", "../", "areas", items=items, vintage=pages.capitalise(words.vintage("latest")), standard=_draw_line(pd.Series(50.0, range(2)), bounds), wide=True)
+    return pages.fill(
+        "areas.html.j2",
+        "Areas",
+        "../",
+        "areas",
+        items=items,
+        vintage=pages.capitalise(words.vintage("latest")),
+        standard=_draw_line(pd.Series(50.0, range(2)), bounds),
+        wide=True,
+    )
 
 
 def _draw_line(y: pd.Series, bounds: tuple[float, float], width: float = 100, height: float = 36) -> str:
     low, high = bounds
     step = width / max(len(y) - 1, 1)
-    return " ".join(f"{index * step:.1f},{height * (high - value) / (high - low):.1f}" for index, value in enumerate(y) if pd.notna(value))
+    return " ".join(
+        f"{index * step:.1f},{height * (high - value) / (high - low):.1f}"
+        for index, value in enumerate(y)
+        if pd.notna(value)
+    )

@@ -17,7 +17,9 @@ import iapt
 from iapt.plan import runs
 from iapt.show import charts, words
 
-TEMPLATES = jinja2.Environment(loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+)
 FOLDED = ("parameters", "injected-parameters", "setup", "ask")
 """Tags of cells that are part of the machinery, not of the story."""
 
@@ -33,14 +35,24 @@ def to_html(text: str, *, inline: bool = False) -> str:
 def render(run: runs.Run, notebook: dict) -> str:
     """The page of one executed notebook, its code folded away."""
     root = "../" * (run.name.count("/") + 1)
-    return fill("report.html.j2", run.title, root, run.name, parts=collect_parts(notebook), vintage=describe_vintage(run), repeat=_find_twin(run))
+    return fill(
+        "report.html.j2",
+        run.title,
+        root,
+        run.name,
+        parts=collect_parts(notebook),
+        vintage=describe_vintage(run),
+        repeat=_find_twin(run),
+    )
 
 
 def _find_twin(run: runs.Run) -> dict | None:
     """The same notebook in the other vintage, to link to."""
     known = runs.load()
     name = run.name.removesuffix("-2020") if run.name.endswith("-2020") else f"{run.name}-2020"
-    return {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
+    return (
+        {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
+    )
 
 
 def fill(template: str, title: str, root: str, here: str, **parts: object) -> str:
@@ -48,16 +60,33 @@ def fill(template: str, title: str, root: str, here: str, **parts: object) -> st
     folder = Path(__file__).parent / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    links = [{"name": run.name, "title": run.title} for run in runs.load().values() if not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020")]
+    links = [
+        {"name": run.name, "title": run.title}
+        for run in runs.load().values()
+        if not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020")
+    ]
     links.append({"name": "method", "title": "Data and method"})
-    frame = {"title": title, "root": root, "here": here, "style": style, "script": script, "digest": digest, "links": links, "version": iapt.__version__}
+    frame = {
+        "title": title,
+        "root": root,
+        "here": here,
+        "style": style,
+        "script": script,
+        "digest": digest,
+        "links": links,
+        "version": iapt.__version__,
+    }
     return TEMPLATES.get_template(template).render(**({"wide": False} | frame | parts))
 
 
 def describe_vintage(run: runs.Run) -> str:
     """The vintage and the other parameters of a run in one line."""
     values = run.values()
-    others = [run.title] if "/" in run.name else [f"{name.replace('_', ' ')} {value}" for name, value in values.items() if name != "as_of"]
+    others = (
+        [run.title]
+        if "/" in run.name
+        else [f"{name.replace('_', ' ')} {value}" for name, value in values.items() if name != "as_of"]
+    )
     return "; ".join([capitalise(words.vintage(values["as_of"])), *others])
 
 
@@ -86,7 +115,10 @@ def collect_parts(notebook: dict) -> list[dict]:
 
 
 def _read_output(output: dict) -> dict | None:
-    bundle = {mime: "".join(content) if isinstance(content, list) else content for mime, content in output.get("data", {}).items()}
+    bundle = {
+        mime: "".join(content) if isinstance(content, list) else content
+        for mime, content in output.get("data", {}).items()
+    }
     if charts.MIME in bundle:
         return {"kind": "chart", "card": bundle[charts.MIME], **embed(bundle["image/svg+xml"])}
     if words.TABLE_MIME in bundle:
@@ -105,7 +137,9 @@ def _read_output(output: dict) -> dict | None:
 
 def embed(svg: str) -> dict:
     """A picture to embed: the SVG in base64, with its width and height in pixels."""
-    width, height = (round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height"))
+    width, height = (
+        round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height")
+    )
     return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
 
 

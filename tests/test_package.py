@@ -1,5 +1,6 @@
 """The repository as a whole: the data package, the environment, the citation, and what must not be in a file."""
 
+import ast
 import csv
 import json
 import re
@@ -13,7 +14,7 @@ from frictionless import Package
 from packaging.version import Version
 
 import iapt
-from iapt.paths import ROOT
+from iapt.paths import PACKAGE, ROOT
 
 DATA = ROOT / "data"
 DESCRIPTION = json.loads((DATA / "datapackage.json").read_text(encoding="utf-8"))
@@ -278,3 +279,37 @@ def test_no_committed_file_is_large():
 def test_the_installed_command_and_the_version_are_those_of_the_project():
     assert PROJECT["scripts"] == {"iapt": "iapt.cli:main"}
     assert PROJECT["version"] == iapt.__version__
+
+
+# ---------------------------------------------------------------- the order of the package
+
+LAYERS = [{"paths"}, {"models", "data"}, {"plan", "show"}, {"answers"}, {"site"}, {"running"}, {"cli"}]
+"""The parts of the package from the ground up: each may use those below it, and `data` uses no model."""
+
+
+def list_uses() -> dict[str, set[str]]:
+    """Which parts of the package each file of it imports, by path inside the package."""
+    uses = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        named = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+        named += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        named += [
+            f"iapt.{alias.name}"
+            for node in nodes
+            if isinstance(node, ast.ImportFrom) and node.module == "iapt"
+            for alias in node.names
+        ]
+        uses[path.relative_to(PACKAGE).as_posix()] = {
+            name.split(".")[1] for name in named if name.startswith("iapt.") and name != "iapt.__version__"
+        }
+    return uses
+
+
+def test_every_part_of_the_package_uses_only_those_below_it():
+    floor = {part: number for number, parts in enumerate(LAYERS) for part in parts}
+    upwards = []
+    for file, used in list_uses().items():
+        own = file.partition("/")[0].removesuffix(".py")
+        upwards += [f"{file} uses {part}" for part in used - {own} if own != "__init__" and floor[part] >= floor[own]]
+    assert upwards == []

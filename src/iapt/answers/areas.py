@@ -146,9 +146,16 @@ def latest(share: Share, as_of: str) -> pd.DataFrame:
     return shares(share, as_of).xs(years(as_of)[-1], level="period")
 
 
-def boards() -> list[str]:
-    """The codes of the integrated care boards."""
-    return list(places().query("type == 'icb'").index)
+@data.remember
+def list_codes(kind: str) -> tuple[str, ...]:
+    """The codes of all areas of a type: country, region or icb."""
+    return tuple(places().index[places()["type"] == kind])
+
+
+@data.remember
+def list_members(region: str) -> tuple[str, ...]:
+    """The codes of the boards of a region; of all boards for England."""
+    return list_codes("icb") if region == ENGLAND else tuple(places().index[places()["region"] == region])
 
 
 @data.remember
@@ -158,7 +165,7 @@ def standing(share: Share, as_of: str) -> tuple[funnel.Funnel, pd.DataFrame]:
     `outside` is 95 or 99.8 where a board lies outside those limits and 0 where it lies inside; `side` says on which.
     """
     table = latest(share, as_of)
-    england, table = table.loc[ENGLAND], table.loc[table.index.isin(boards())].copy()
+    england, table = table.loc[ENGLAND], table.loc[table.index.isin(list_codes("icb"))].copy()
     shape = funnel.fit(table["part"], table["whole"], share.kind, target=england["part"] / england["whole"])
     table["score"] = shape.scores(table["part"], table["whole"])
     distance = funnel.p_values(table["score"])
@@ -205,7 +212,7 @@ def changes(share: Share, kind: str, as_of: str) -> pd.DataFrame:
             "z_england": (new[0] - old[0] - usual) / error,
         }
     )
-    found = found[found.index.isin(places().query("type == @kind").index) & (found["since"] < years(as_of)[-1])]
+    found = found[found.index.isin(list_codes(kind)) & (found["since"] < years(as_of)[-1])]
     return found.assign(**_judge(found, kind)).drop(columns=["error", "z", "z_england"])
 
 
@@ -218,6 +225,11 @@ def _judge(found: pd.DataFrame, kind: str) -> dict[str, np.ndarray]:
     return {"real": real, "unusual": funnel.is_discovery(funnel.p_values(scores))}
 
 
+def _list_unsound(code: str, as_of: str) -> pd.PeriodIndex:
+    own = counts(as_of).loc[code]
+    return own.index[~own["sound"].astype(bool)]
+
+
 def compute_shared(as_of: str) -> None:
     """Compute what the pages of all areas have in common, which is then remembered."""
     for share in SHARES:
@@ -225,6 +237,7 @@ def compute_shared(as_of: str) -> None:
             changes(share, kind, as_of)
     for share in (RECOVERY, FINISHING):
         describe_expected(share, as_of)
+    describe_definition(as_of)
 
 
 # ---------------------------------------------------------------- sentences
@@ -315,7 +328,7 @@ def describe_standing(area: str, as_of: str) -> Markdown:
     sentences = []
     for share in (RECOVERY, FINISHING):
         table = standing(share, as_of)[1]
-        if code in boards() and code not in table.index:
+        if code in list_codes("icb") and code not in table.index:
             return words.say(f"{_capital(name(code))} is not among them: its figures cannot be compared.")
         if code in table.index:
             row = table.loc[code]
@@ -324,7 +337,7 @@ def describe_standing(area: str, as_of: str) -> Markdown:
                 + ("inside the 95% limits." if not row.outside else f"{row.side} the {row.outside:g}% limits.")
             )
             continue
-        mine = table if code == ENGLAND else table[table.index.isin(places().query("region == @code").index)]
+        mine = table[table.index.isin(list_members(code))]
         out = mine[mine["outside"] > 0]
         sentences.append(
             f"On the {share.phrase} {len(out) or 'none'} of the {len(mine)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if len(out) == 1 else 'lie'} outside the 95% limits"
@@ -401,6 +414,7 @@ def list_changes(area: str, as_of: str) -> words.Table:
     )
 
 
+@data.remember
 def describe_definition(as_of: str) -> str:
     """How the rate from counts differs from the published one for England, and why."""
     year = years(as_of)[-1]
@@ -421,7 +435,7 @@ def describe_rounding(area: str, as_of: str) -> Markdown:
         np.diff(funnel.interval(row["recovered"], row["at_caseness"], rounded_to=unit), axis=0)[0] / 2
         for unit in (1, row["rounded_to"])
     ]
-    gone = counts(as_of).loc[code].query("not sound").index
+    gone = _list_unsound(code, as_of)
     return words.say(
         f"The counts of areas are rounded to the nearest {row['rounded_to']:.0f}, so each may be off by {row['rounded_to'] // 2:.0f}; fewer than 5 would not be published at all. The smallest count used here is {words.count(row[['recovered', 'at_caseness', FINISHED, REFERRALS]].min())}.",
         f"Rounding widens the interval of the recovery rate from ±{half[0]:.2f} to ±{half[1]:.2f} points; the wider one is shown.",
@@ -435,7 +449,7 @@ def describe_rounding(area: str, as_of: str) -> Markdown:
 def list_years(area: str, as_of: str) -> words.Table:
     """The figures of an area by year, as a table."""
     code = data.find_place(area)
-    table = counts(as_of).loc[code].query("period >= @FIRST")
+    table = counts(as_of).loc[code]
     rates = {
         share: shares(share, as_of).reindex([(code, year) for year in table.index]).droplevel("area")
         for share in (RECOVERY, FINISHING)
@@ -466,7 +480,7 @@ def plot_trend(area: str, as_of: str) -> charts.Chart:
     code, span = data.find_place(area), years(as_of)
     region = places().at[code, "region"]
     rates = {share: shares(share, as_of) for share in (FINISHING, RECOVERY)}
-    missing = counts(as_of).loc[code].query("not sound").index
+    missing = _list_unsound(code, as_of)
     canvas = charts.open_canvas(
         "area_trend",
         _title_trend(code, as_of),
@@ -597,12 +611,10 @@ def plot_standing(area: str, as_of: str, share: Share = RECOVERY) -> charts.Char
             [code],
             f"{_capital(possessive(code))} {share.phrase} lies {f'{row.side} the {row.outside:g}%' if row.outside else 'within the 95%'} limits for boards of its size",
         )
-    elif code in boards():
+    elif code in list_codes("icb"):
         named, title = [], f"{places().at[code, 'name']} has no {share.phrase} that can be compared; the other boards"
     else:
-        group = (
-            table.index if code == ENGLAND else table.index[table.index.isin(places().query("region == @code").index)]
-        )
+        group = table.index[table.index.isin(list_members(code))]
         named, beyond = (out if code == ENGLAND else group), len(out.intersection(group))
         title = f"{beyond or 'None'} of {'' if code == ENGLAND else 'the '}{len(group)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if beyond == 1 else 'lie'} outside the 95% limits in the {share.phrase}"
     return draw_funnel(f"area_funnel_{share.part}", title, share, shape, table, named, as_of)

@@ -17,7 +17,9 @@ def sums(as_of: str) -> pd.DataFrame:
     """What all boards together lack of England, in per cent, by year and count: negative where referrals have no known board."""
     table = areas.counts(as_of)
     boards = (
-        table[table.index.get_level_values("area").isin(areas.boards())].groupby("period")[list(areas.MEASURES)].sum()
+        table[table.index.get_level_values("area").isin(areas.list_codes("icb"))]
+        .groupby("period")[list(areas.MEASURES)]
+        .sum()
     )
     return 100 * (boards / table.loc[ENGLAND, list(areas.MEASURES)] - 1)
 
@@ -93,7 +95,7 @@ def describe_sums(as_of: str) -> Markdown:
         for (code, year), row in broken.iterrows()
     ]
     return words.say(
-        f"The referrals of all boards fall short of England by {words.percent(-table.iloc[-1], 1)} in {periods.label(table.index[-1])} and by {words.percent(-table.min(), 1)} in {periods.label(table.idxmin())}. Rounding explains at most {len(areas.boards()) * 2} referrals of that; the rest are referrals whose board is not known.",
+        f"The referrals of all boards fall short of England by {words.percent(-table.iloc[-1], 1)} in {periods.label(table.index[-1])} and by {words.percent(-table.min(), 1)} in {periods.label(table.idxmin())}. Rounding explains at most {len(areas.list_codes('icb')) * 2} referrals of that; the rest are referrals whose board is not known.",
         f"Set aside are {words.listed(gaps)}: more courses finished than referrals received points to missing referrals or to old cases closed in bulk."
         if gaps
         else "",
@@ -106,7 +108,7 @@ def list_boards(as_of: str) -> words.Table:
     rates = {share: areas.standing(share, as_of)[1] for share in (RECOVERY, FINISHING)}
     change = areas.changes(RECOVERY, "icb", as_of)
     rows = []
-    for code, place in areas.places().query("type == 'icb'").iterrows():
+    for code, place in areas.places().loc[list(areas.list_codes("icb"))].iterrows():
         found = {share: table.loc[code] if code in table.index else None for share, table in rates.items()}
         rows.append(
             {

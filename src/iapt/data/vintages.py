@@ -194,11 +194,13 @@ def _explain(candidates: pd.DataFrame) -> str:
 # ---------------------------------------------------------------- what goes with the figures
 
 
+@remember
 def label(measure: str) -> str:
     """The name of a measure for people."""
     return load()["measures"].set_index("measure").at[measure, "label"]
 
 
+@remember
 def targets(measure: str, as_of: str | None = None) -> pd.DataFrame:
     """National targets on a measure that were known on a day, indexed by id; `year` is a Period or missing."""
     table = load()["targets"].set_index("id")
@@ -209,6 +211,7 @@ def targets(measure: str, as_of: str | None = None) -> pd.DataFrame:
     return table
 
 
+@remember
 def breaks(measure: str, frequency: str) -> pd.DataFrame:
     """Breaks that concern a measure: `period` is the first one on the new basis, with label, cut and description."""
     table = load()["breaks"]
@@ -218,6 +221,7 @@ def breaks(measure: str, frequency: str) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
+@remember
 def find_place(text: str) -> str:
     """The code of an area given by its code or name; `NHS Devon ICB` is Devon.
 

@@ -136,12 +136,20 @@ def open_canvas(
     total = top + height + bottom
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, total))
-        axes = figure.add_axes((LEFT / WIDTH, bottom / total, (WIDTH - LEFT - RIGHT) / WIDTH, height / total))
+        axes = _add_axes(figure, (LEFT / WIDTH, bottom / total, (WIDTH - LEFT - RIGHT) / WIDTH, height / total))
         at = lambda inches: 1 - inches / total
         figure.text(0.1 / WIDTH, at(0.12), "\n".join(heading), va="top", fontsize=12.5, weight="bold", linespacing=1.25)
         figure.text(0.1 / WIDTH, at(0.14 + 0.24 * len(heading)), unit, va="top", fontsize=10, color=QUIET)
         figure.text(0.1 / WIDTH, 0.1 / total, "\n".join(foot), va="bottom", fontsize=7.8, color=QUIET, linespacing=1.35)
     return Canvas(name, title, axes, figure, caption)
+
+
+def _add_axes(figure: Figure, spot: tuple[float, float, float, float]) -> Axes:
+    """Axes at a spot of the figure. Their own labels stay empty; fixed, they need not be placed in every drawing."""
+    axes = figure.add_axes(spot)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_label_coords(0, 0)
+    return axes
 
 
 def _balance(text: str, width: int) -> list[str]:
@@ -175,12 +183,9 @@ def split_canvas(
         for number, heading in enumerate(headings):
             row, column = divmod(number, columns)
             bottom = box.y0 * total + (rows - 1 - row) * (high + gap)
-            axes = canvas.figure.add_axes(
-                ((column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total)
-            )
-            axes.set_title(
-                heading, loc="left", fontsize=10, weight="bold", pad=14, y=1
-            )  # without y it is placed anew in every drawing
+            spot = (column * wide + left) / width, bottom / total, (wide - left - right) / width, high / total
+            axes = _add_axes(canvas.figure, spot)
+            axes.set_title(heading, loc="left", fontsize=10, weight="bold", pad=14, y=1)
             axes.tick_params(labelsize=8.5)
             canvas.panels.append(Canvas(canvas.name, heading, axes, canvas.figure, canvas.caption))
     return canvas.panels
@@ -257,7 +262,8 @@ def draw_series(
 
 def _split(table: pd.DataFrame, measure: str) -> list[pd.DataFrame]:
     frequency = {"Y": "year", "Q": "quarter", "M": "month"}[table.index.freqstr[0]]
-    cuts = data.breaks(measure, frequency).query("cut == 'yes'")["period"]
+    breaks = data.breaks(measure, frequency)
+    cuts = breaks.loc[breaks["cut"] == "yes", "period"]
     part = sum((table.index >= cut).astype(int) for cut in cuts) + table["value"].isna().cumsum().to_numpy() * 10
     return [piece for _, piece in table[table["value"].notna()].groupby(part[table["value"].notna()])]
 
@@ -412,6 +418,18 @@ def _rate_box(box: Bbox, taken: list[Bbox], dots: np.ndarray, inside: Bbox) -> f
     return 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 100 * covered
 
 
+LEADER = {
+    "arrowstyle": "-",
+    "linewidth": 0.6,
+    "alpha": 0.5,
+    "shrinkA": 1,
+    "shrinkB": 4,
+    "relpos": (0, 0.5),
+    "patchA": None,
+}
+"""The line from a label to its point: from the middle of its left side, so that it need not be cut where the text is."""
+
+
 def _place_labels(canvas: Canvas) -> None:
     axes = canvas.axes
     edge = axes.get_xlim()[1]
@@ -442,5 +460,5 @@ def _place_labels(canvas: Canvas) -> None:
             weight="bold",
             linespacing=1.1,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.5, "shrinkA": 0, "shrinkB": 4},
+            arrowprops=LEADER | {"color": colour},
         )

@@ -7,6 +7,7 @@ import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from functools import partial
 
 import matplotlib.colors as mcolors
 import numpy as np
@@ -16,9 +17,10 @@ from conftest import OTHERS, PAIRS, PLOTS, draw
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
+from PIL import Image
 
 from iapt import data
-from iapt.answers import access
+from iapt.answers import access, areas
 from iapt.data import periods
 from iapt.show import charts, words
 
@@ -414,6 +416,24 @@ def test_pictures_are_what_their_ending_says_and_small():
     assert ET.fromstring(svg).tag.endswith("svg") and png.startswith(b"\x89PNG")
     assert len(svg) < 200_000 and len(png) < 100_000
     assert b"<dc:date>" not in svg and b"http://www.w3.org/2000/svg" in svg and b"<script" not in svg
+
+
+@pytest.mark.parametrize(
+    ("draw_it", "measures"),
+    [
+        (access.plot_years, ("referrals_received", "started_treatment", "target")),
+        (partial(areas.plot_standing, "Devon"), ("recovery_rate",)),
+    ],
+    ids=["lines", "one point among many"],
+)
+def test_a_png_keeps_its_colours_and_its_white(draw_it, measures):
+    """Few colours make it small; they have to be the right ones."""
+    picture = Image.open(io.BytesIO(draw_it("latest").render("png"))).convert("RGB")
+    colours = np.array([colour for _, colour in picture.getcolors()])
+    assert len(colours) <= 64 and picture.getpixel((0, 0)) == (255, 255, 255)
+    for measure in measures:
+        wanted = 255 * np.array(mcolors.to_rgb(charts.COLOURS[measure]))
+        assert np.abs(colours - wanted).max(axis=1).min() <= 8, measure
 
 
 def test_a_chart_in_a_notebook_carries_picture_data_and_words():

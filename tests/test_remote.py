@@ -105,3 +105,17 @@ def test_failed_runs_are_not_copied(command, tmp_path):
     code, out, err = command("--out", place)
     assert code == 1 and f"1 reports copied to {place}" in out
     assert not any(name.startswith("two") for name in read(place))
+
+
+@pytest.mark.parametrize("place", ["one/thesis.tex", "index.html"])
+def test_nothing_of_somebody_else_is_replaced(tmp_path, place):
+    pytest.importorskip("fsspec")
+    local, storage = tmp_path / "local", tmp_path / "storage"
+    for name in ("one/run.json", "index.html"):
+        (local / name).parent.mkdir(parents=True, exist_ok=True)
+        (local / name).write_text("<!-- iapt report -->")
+    (storage / place).parent.mkdir(parents=True)
+    (storage / place).write_text("years of work")
+    with pytest.raises(runs.RunError, match="choose another place with --out"):
+        remote.send(local, f"file://{storage}", ["one"])
+    assert read(f"file://{storage}") == {place: b"years of work"}

@@ -285,7 +285,10 @@ def command(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(cli, name, tmp_path / name.lower())
 
     def call(*arguments: str) -> tuple[int, str, str]:
-        code = cli.main(["report", *arguments])
+        try:
+            code = cli.main(["report", *arguments])
+        except SystemExit as refused:  # argparse
+            code = refused.code
         said = capsys.readouterr()
         return code, said.out, said.err
 
@@ -345,9 +348,29 @@ def test_command_marks_old_reports(command, tmp_path):
         ["good", "--set", "number"],
         ["good", "--set", "number=x"],
         ["--each", "colour"],
+        ["--limit", "0"],
+        ["--limit", "soon"],
     ],
 )
 def test_command_asked_wrongly(command, arguments, tmp_path):
     code, out, err = command(*arguments)
-    assert code == 2 and err.startswith("iapt: ") and err.count("\n") == 1
+    assert code == 2 and re.match("iapt( report)?: ", err.splitlines()[-1]) and "Traceback" not in err
     assert not (tmp_path / "reports").exists()
+
+
+@pytest.mark.parametrize("place", ["good/thesis.tex", "index.html", "README.md", "method/index.html"])
+def test_command_replaces_nothing_that_is_not_its_own(command, tmp_path, place):
+    """A folder of somebody's in place of a report, a page of somebody's in place of ours."""
+    own = tmp_path / "papers" / place
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.write_text("years of work")
+    code, _, err = command("good", "--out", str(tmp_path / "papers"))
+    assert (
+        code == 2
+        and "choose another folder with --out" in err
+        and str(own.relative_to(tmp_path)) in err.replace(" holds ", "/")
+    )
+    assert own.read_text() == "years of work"
+    own.unlink()
+    assert command("good", "--out", str(tmp_path / "papers"))[0] == 0
+    assert command("good", "--out", str(tmp_path / "papers"), "--force")[0] == 0

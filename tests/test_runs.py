@@ -74,6 +74,16 @@ def test_choosing(known):
     assert len(runs.select(known, [], [])) == 52
     (qe1,) = runs.select(known, ["areas/qe1"], [])
     assert qe1.parameters == {"area": "QE1"} and qe1.asked == ("areas/qe1",)
+    assert runs.select(known, ["areas/Lancashire and South Cumbria"], []) == [qe1]
+
+
+def test_setting_what_a_run_is_spread_by_makes_one_run(known):
+    (devon,) = runs.select(known, ["areas"], ["area=Devon"])
+    assert devon.name == "areas-area-Devon" and devon.parameters == {"area": "Devon"}
+    assert devon.asked == ("areas", "--set", "area=Devon") and runs.select(known, ["areas"], list(devon.asked[2:])) == [
+        devon
+    ]
+    assert len(runs.select(known, ["areas"], ["as_of=2022-06-01"])) == 50
 
 
 def test_each(known):

@@ -284,10 +284,19 @@ def answer(area: str, as_of: str) -> Markdown:
     beside = "" if code == ENGLAND else f" (England: {finishing.at[ENGLAND, 'value']:.0f})"
     return words.say(
         f"**In {year} {words.percent(rate.value, 1)} of those who finished a course at caseness in {name(code)} recovered (95% interval {words.percent(rate.low, 1)} to {words.percent(rate.high, 1)}), {verdict} the standard of {words.percent(recovery.standard())}.**",
-        _compare(code, rates),
+        _compare(code, rates) if code != ENGLAND else _quote_published(as_of),
         f"{words.count(numbers[REFERRALS])} referrals were received and {words.count(numbers[FINISHED])} finished a course: {finishing.at[code, 'value']:.0f} for every 100 referrals{beside}.",
         _describe_trend(code, as_of),
     )
+
+
+def _quote_published(as_of: str) -> str:
+    return f"NHS England publishes {words.percent(_find_published(as_of), 1)}, over a slightly larger denominator (see the last section)."
+
+
+def _find_published(as_of: str) -> float:
+    """The recovery rate that NHS England publishes for the latest year, in per cent."""
+    return data.series("recovery_rate", "year", as_of)[years(as_of)[-1]]
 
 
 def _compare(code: str, rates: pd.DataFrame) -> str:
@@ -417,9 +426,29 @@ def list_changes(area: str, as_of: str) -> words.Table:
 @data.remember
 def describe_definition(as_of: str) -> str:
     """How the rate from counts differs from the published one for England, and why."""
-    year = years(as_of)[-1]
-    published, ours = data.series("recovery_rate", "year", as_of)[year], latest(RECOVERY, as_of).at[ENGLAND, "value"]
-    return f"All recovery rates here are recovered over at caseness, from counts. For England that gives {words.percent(ours, 2)} where {words.percent(published, 1)} is published: the published rate is recovered over finished less not at caseness, which also keeps the courses counted as neither. How many these are is not in the figures held here; the rate of an area with many of them looks better than the published one."
+    published, ours = _find_published(as_of), latest(RECOVERY, as_of).at[ENGLAND, "value"]
+    least, most = bound_neither(years(as_of)[-1], as_of)
+    finished = counts(as_of).at[(ENGLAND, years(as_of)[-1]), FINISHED]
+    return (
+        f"All recovery rates here are recovered over at caseness, from counts. For England that gives {words.percent(ours, 2)} where {words.percent(published, 1)} is published: "
+        f"the published rate is recovered over finished less not at caseness, which also keeps the courses counted as neither. "
+        f"How many these are is not in the figures held here, but the published rate asks for {words.count(least)} to {words.count(most)} of them among {words.count(finished)} courses. "
+        "The rate of an area with many of them looks better here than the published one."
+    )
+
+
+def bound_neither(year: pd.Period, as_of: str) -> tuple[float, float]:
+    """How many courses England counted as neither at caseness nor not at caseness in a year, at least and at most.
+
+    From the published recovery rate, which is rounded: it is recovered over these and those at caseness together.
+    """
+    counted = {measure: data.series(measure, "year", as_of)[year] for measure in ("recovered", "at_caseness", FINISHED)}
+    rate = data.figures("recovery_rate", "year", as_of).loc[year]
+    half = (0.1 if pd.isna(rate["rounded_to"]) else rate["rounded_to"]) / 2
+    least, most = (
+        100 * counted["recovered"] / (rate["value"] + side * half) - counted["at_caseness"] for side in (1, -1)
+    )
+    return max(least, 0.0), min(most, counted[FINISHED] - counted["at_caseness"])
 
 
 def describe_rounding(area: str, as_of: str) -> Markdown:
@@ -544,18 +573,16 @@ def _title_trend(code: str, as_of: str) -> str:
     rates, year = latest(RECOVERY, as_of), periods.label(years(as_of)[-1])
     if code not in rates.index:
         return f"{places().at[code, 'name']}: figures of {year} that cannot be compared"
-    gap, unclear = (
-        rates.at[code, "value"] - rates.at[ENGLAND, "value"],
-        rates.at[code, "low"] <= rates.at[ENGLAND, "value"] <= rates.at[code, "high"],
-    )
-    beside = (
-        ""
-        if code == ENGLAND
-        else ", too close to England to tell apart"
-        if unclear
-        else f", {abs(gap):.1f} points {'above' if gap > 0 else 'below'} England"
-    )
-    return f"{places().at[code, 'name']}: {words.percent(rates.at[code, 'value'], 1)} recovered in {year}{beside}"
+    return f"{places().at[code, 'name']}: {words.percent(rates.at[code, 'value'], 1)} recovered in {year}, {_set_beside(code, rates, as_of)}"
+
+
+def _set_beside(code: str, rates: pd.DataFrame, as_of: str) -> str:
+    own, england = rates.loc[code], rates.at[ENGLAND, "value"]
+    if code == ENGLAND:
+        return f"from counts; {words.percent(_find_published(as_of), 1)} is published"
+    if own.low <= england <= own.high:
+        return "too close to England to tell apart"
+    return f"{abs(own.value - england):.1f} points {'above' if own.value > england else 'below'} England"
 
 
 def _own(table: pd.DataFrame, code: str) -> pd.DataFrame:

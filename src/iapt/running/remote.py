@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from iapt.paths import RESULTS
 from iapt.plan.runs import RunError
+from iapt.running.folders import MARK, PARTS
 
 
 def is_remote(place: str) -> bool:
@@ -22,7 +23,7 @@ def choose_local(place: str) -> Path:
     return RESULTS / "remote" / quote(place, safe="") if is_remote(place) else Path(place)
 
 
-def send(local: Path, place: str, names: Iterable[str]) -> int:
+def send(local: Path, place: str, names: list[str]) -> int:
     """Copy the reports of these names, and the pages around them, to an address; how many reports had changed.
 
     Raises RunError where the address, its driver or the right to write there is missing.
@@ -34,14 +35,17 @@ def send(local: Path, place: str, names: Iterable[str]) -> int:
     try:
         system, root = fsspec.core.url_to_fs(place)
         root = root.rstrip("/")
+        pages = _list_pages(local)
+        _refuse_strangers(system, root, names, pages)
         changed = sum(
             _send_report(system, local / name, f"{root}/{name}")
             for name in names
             if (local / name / "run.json").exists()
         )
-        around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
-        for page in [*local.glob("*.html"), *local.glob("*.md"), *around]:
-            _put(system, page, f"{root}/{page.relative_to(local).as_posix()}")
+        for name, page in pages.items():
+            _put(system, page, f"{root}/{name}")
+    except RunError:
+        raise
     except ImportError as error:
         raise RunError(
             f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})"
@@ -51,6 +55,25 @@ def send(local: Path, place: str, names: Iterable[str]) -> int:
             f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}"
         ) from None
     return changed
+
+
+def _list_pages(local: Path) -> dict[str, Path]:
+    """The pages around the reports, by path."""
+    around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
+    return {page.relative_to(local).as_posix(): page for page in [*local.glob("*.html"), *local.glob("*.md"), *around]}
+
+
+def _refuse_strangers(system, root: str, names: list[str], pages: Iterable[str]) -> None:
+    """As `folders.refuse_strangers` does here, replace there nothing but reports and our own pages."""
+    for target in (f"{root}/{name}" for name in names):
+        held = (address.partition(f"{target}/")[2] for address in map(str, system.find(target)))
+        if strange := sorted(path for path in held if path and path.partition("/")[0] not in PARTS):
+            raise RunError(
+                f"{target} holds {strange[0]}, which is no part of a report; choose another place with --out"
+            )
+    for address in (f"{root}/{name}" for name in pages):
+        if system.exists(address) and MARK.encode() not in system.cat_file(address)[:500]:
+            raise RunError(f"{address} was not written by iapt; choose another place with --out")
 
 
 def _send_report(system, report: Path, target: str) -> bool:

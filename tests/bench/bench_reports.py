@@ -7,6 +7,7 @@ names of parts make it shorter. Both ways run the same notebooks in the same cal
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import psutil
 
 from iapt.plan import runs
 
-BIN = Path(sys.executable).parent
+BIN, HERE = Path(sys.executable).parent, Path(__file__).resolve().parent
 AREAS = 50
 
 
@@ -108,62 +109,20 @@ def measure_memory():
 
 # ---------------------------------------------------------------- the four parts
 
-STAGES = """
-import json, sys, time
-clock = [time.perf_counter()]
-from iapt.plan import runs
-from iapt.running import child, execution, reports, runner
-from iapt.site import pages
-from pathlib import Path
-stages = {}
-def lap(name, since):
-    stages[name] = stages.get(name, 0) + time.perf_counter() - since
-def timed(module, function, name):
-    plain = getattr(module, function)
-    def wrapped(*arguments, **options):
-        began = time.perf_counter()
-        try:
-            return plain(*arguments, **options)
-        finally:
-            lap(name, began)
-    setattr(module, function, wrapped)
-timed(execution, "execute", "executing"); timed(pages, "render", "rendering"); timed(reports, "write_report", "writing")
-normalise = execution.normalise
-def keep_time(notebook):
-    stages["cells"] = sum(cell.metadata.papermill.duration or 0 for cell in notebook.cells)
-    normalise(notebook)
-execution.normalise = keep_time
-make = reports.make
-def make_and_tell(run, folder, fingerprint, limit):
-    stages.clear()
-    warned = make(run, folder, fingerprint, limit)
-    (Path(sys.argv[1]) / f"{run.name}.stages").write_text(json.dumps(stages))
-    return warned
-reports.make = make_and_tell
-known = runs.load()
-chosen = [run for run in known.values() if not run.each]
-began = time.perf_counter(); [run.values() for run in chosen]; check = time.perf_counter() - began
-began = time.perf_counter(); child.preload(); imports = time.perf_counter() - began
-Path(sys.argv[1], "shared").write_text(json.dumps({"checks": check, "imports": imports}))
-list(runner.make_all(chosen, Path(sys.argv[1]) / "out", workers=1))
-"""
-
 
 def show_stages() -> None:
     """The stages of each run, one at a time so that they do not slow each other."""
-    import json
-
     with tempfile.TemporaryDirectory() as folder:
         start = statistics.median(time_command([BIN / "iapt", "--help"]) for _ in range(5))
-        time_command([sys.executable, "-c", STAGES, folder])
-        shared = json.loads((Path(folder) / "shared").read_text())
+        time_command([sys.executable, HERE / "stages.py", folder])
+        shared = json.loads((Path(folder) / "shared.json").read_text())
         print(
             f"\nonce: start {start:.2f} s, checks of parameters {shared['checks']:.2f} s, imports {shared['imports']:.2f} s"
         )
         print(f"{'run':20} {'kernel':>8} {'cells':>8} {'render':>8} {'write':>8}  seconds")
         total = [0.0] * 4
         for run in list_national():
-            stages = json.loads((Path(folder) / f"{run.name}.stages").read_text())
+            stages = json.loads((Path(folder) / f"{run.name}.json").read_text())
             row = [
                 stages["executing"] - stages["cells"],
                 stages["cells"],
@@ -192,22 +151,10 @@ def show_ratio(pairs: int) -> None:
     print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.25)")
 
 
-COPIES = r"""
-import sys
-from dataclasses import replace
-from pathlib import Path
-from iapt.plan import runs
-from iapt.running import runner
-chosen = [replace(run, name=f"{run.name}-{i}") for run in runs.select(runs.load(), [sys.argv[2]], []) for i in range(int(sys.argv[3]))]
-results = list(runner.make_all(chosen, Path(sys.argv[1])))
-sys.exit("\n".join(result.message for result in results if result.state != "made") or None)
-"""
-
-
 def time_copies(name: str, number: int) -> tuple[float, float]:
     """Seconds and peak memory of so many copies of a run."""
     with tempfile.TemporaryDirectory() as folder, measure_memory() as peak:
-        return time_command([sys.executable, "-c", COPIES, folder, name, number]), peak[0]
+        return time_command([sys.executable, HERE / "copies.py", folder, name, number]), peak[0]
 
 
 def show_copies() -> None:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from iapt import data
@@ -100,3 +101,40 @@ def test_versions_agree():
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["version"] == iapt.__version__ and f"## {iapt.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+# ---------------------------------------------------------------- the index of the areas
+
+
+def test_the_index_of_areas_shows_what_their_reports_hold(tmp_path):
+    """Made for another vintage it shows that one's figures, not the newest."""
+    (devon,) = runs.select(runs.load(), ["areas/qjk"], ["as_of=2022-06-01"])
+    report = tmp_path / devon.name
+    (report / "figures").mkdir(parents=True)
+    (report / "notebook.ipynb").write_text('{"cells": []}')
+    rows = [("QJK", "Devon", 40.0, None, 41.0), ("E92000001", "England", 50.0, 51.0, 52.0)]
+    table = [
+        (code, name, year, rate)
+        for code, name, *rates in rows
+        for year, rate in zip(("2018/19", "2019/20", "2020/21"), rates)
+    ]
+    pd.DataFrame(table, columns=["area", "name", "period", "recovery_value"]).to_csv(
+        report / indexes.TREND, index=False
+    )
+    indexes.write_site([(devon, "up to date")], tmp_path)
+    page = (tmp_path / "areas" / "index.html").read_text()
+    assert "As known on 1 June 2022" in page and "from 40% to 52%" in page
+    assert "41.0% in 2020/21" in page and 'aria-label="Recovery rate 40.0% in 2018/19, 41.0% in 2020/21"' in page
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ([1.0, 3.0, 2.0], "M0.0,36.0h0L50.0,0.0L100.0,18.0"),
+        ([None, 3.0, 1.0], "M50.0,0.0h0L100.0,36.0"),
+        ([1.0, None, 3.0], "M0.0,36.0h0M100.0,0.0h0"),
+        ([None, None, None], ""),
+    ],
+)
+def test_a_small_line_stops_at_gaps(values, path):
+    assert indexes._draw_path(pd.Series(values, dtype=float), (1, 3)) == path

@@ -1,12 +1,13 @@
 """The site around the reports: front page, areas, data and method, and the gallery for the repository's front."""
 
 import html
+import math
 from pathlib import Path
 
 import pandas as pd
 
 from iapt import data
-from iapt.answers import access, prospects
+from iapt.answers import access, areas, prospects, recovery
 from iapt.data import periods
 from iapt.plan import runs
 from iapt.show import charts, words
@@ -14,6 +15,8 @@ from iapt.site import pages
 
 THEN = "-2020"
 """Runs whose names end in this were made with what was known on 1 May 2020."""
+TREND = "figures/area_trend.csv"
+"""The figures of an area by year, in its report."""
 LAST_TARGET = ("2020-05-01", "started_treatment", 1_880_000, "2023-24", "2013-14")
 
 
@@ -33,11 +36,12 @@ def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
     """Write every page of the site that is no report itself, from the reports that are there and their states."""
     there = [(run, state) for run, state in made if (out / run.name / "notebook.ipynb").exists()]
     cards = [read_card(run, state, out / run.name) for run, state in there if "/" not in run.name]
-    areas = [run for run, _ in there if "/" in run.name]
-    pages.replace(out / "index.html", _write_front(cards, bool(areas)))
+    spread = [run for run, _ in there if (out / run.name / TREND).exists()]
+    pages.replace(out / "index.html", _write_front(cards, any(run.name.startswith("areas/") for run in spread)))
     pages.replace(out / "method" / "index.html", _write_method())
-    if areas:
-        pages.replace(out / areas[0].name.partition("/")[0] / "index.html", _write_areas(areas, out))
+    for folder in dict.fromkeys(run.name.partition("/")[0] for run in spread if "/" in run.name):
+        inside = [run for run in spread if run.name.startswith(f"{folder}/")]
+        pages.replace(out / folder / "index.html", _write_areas(inside, out))
     pages.replace(out / "README.md", _write_gallery(cards))
 
 
@@ -160,44 +164,49 @@ def list_sources() -> words.Table:
 
 
 def _write_areas(chosen: list[runs.Run], out: Path) -> str:
-    from iapt.answers import areas
-
-    table = areas.shares(areas.RECOVERY, "latest")
-    bounds = table["value"].quantile(0.02) - 1, table["value"].quantile(0.98) + 1
-    england = table.loc[areas.ENGLAND]["value"]
-    items = []
-    for run in chosen:
-        code = data.find_place(run.parameters["area"])
-        place = areas.places().loc[code]
-        y = table.loc[code]["value"]
-        items.append(
-            {
-                "href": f"{run.name.partition('/')[2]}/index.html",
-                "name": place["name"],
-                "kind": place["type"],
-                "find": html.escape(f"{place['name']} {code}".lower()),
-                "rate": f"{words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}",
-                "line": _draw_line(y, bounds),
-                "england": _draw_line(england.reindex(y.index), bounds),
-            }
-        )
+    """The index of the areas, from the figures that their reports hold."""
+    figures = [pd.read_csv(out / run.name / TREND) for run in chosen]
+    rates = pd.concat(figures)["recovery_value"]
+    bounds = math.floor(rates.quantile(0.01)), math.ceil(rates.quantile(0.99))
     return pages.fill(
         "areas.html.j2",
         "Areas",
         "../",
         "areas",
-        items=items,
-        vintage=pages.capitalise(words.vintage("latest")),
-        standard=_draw_line(pd.Series(50.0, range(2)), bounds),
+        items=[_describe_area(run, table, bounds) for run, table in zip(chosen, figures)],
+        vintage=pages.capitalise(words.vintage(chosen[0].values()["as_of"])),
+        standard=_draw_path(pd.Series(recovery.standard(), range(2)), bounds),
+        standard_rate=words.percent(recovery.standard()),
+        bounds=[words.percent(bound) for bound in bounds],
         wide=True,
     )
 
 
-def _draw_line(y: pd.Series, bounds: tuple[float, float], width: float = 100, height: float = 36) -> str:
+def _describe_area(run: runs.Run, table: pd.DataFrame, bounds: tuple[float, float]) -> dict:
+    """One entry of the index: `table` holds the area first, then its region, then England."""
+    code = table["area"].iloc[0]
+    england, own = (
+        table[table["area"] == area].set_index("period")["recovery_value"] for area in (areas.ENGLAND, code)
+    )
+    own = own.reindex(england.index)
+    known = own.dropna()
+    return {
+        "href": f"{run.name.partition('/')[2]}/index.html",
+        "name": table["name"].iloc[0],
+        "kind": areas.places().at[code, "type"],
+        "find": html.escape(f"{table['name'].iloc[0]} {code}".lower()),
+        "rate": f"{words.percent(known.iloc[-1], 1)} in {known.index[-1]}",
+        "since": f"{words.percent(known.iloc[0], 1)} in {known.index[0]}",
+        "line": _draw_path(own, bounds),
+        "england": _draw_path(england, bounds),
+    }
+
+
+def _draw_path(y: pd.Series, bounds: tuple[float, float], width: float = 100, height: float = 36) -> str:
+    """The values from left to right as the path of an SVG of this size; the line stops at gaps."""
     low, high = bounds
     step = width / max(len(y) - 1, 1)
-    return " ".join(
-        f"{index * step:.1f},{height * (high - value) / (high - low):.1f}"
-        for index, value in enumerate(y)
-        if pd.notna(value)
-    )
+    drawn = y.notna().tolist()
+    spots = (f"{place * step:.1f},{height * (high - value) / (high - low):.1f}" for place, value in enumerate(y))
+    starts = (f"L{spot}" if before else f"M{spot}h0" for spot, before in zip(spots, [False, *drawn]))
+    return "".join(part for part, shown in zip(starts, drawn) if shown)

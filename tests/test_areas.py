@@ -1,7 +1,6 @@
 """Areas: the figures add up, intervals and verdicts hold, every one of the 50 pages can be written, vintages are kept."""
 
 import io
-import time
 
 import numpy as np
 import pandas as pd
@@ -230,23 +229,6 @@ def test_every_area_has_its_sentences_and_tables(as_of, step):
         assert not any("nan" in text for text in texts)
         assert place["name"] in texts[0]
         assert len(tables[1].frame) == len(areas.years(as_of))
-
-
-def test_a_page_takes_well_under_a_second():
-    areas.plot_trend("Dorset", "latest")
-    began = time.perf_counter()
-    for write in (
-        areas.answer,
-        areas.describe_standing,
-        areas.describe_changes,
-        areas.describe_rounding,
-        areas.list_changes,
-        areas.list_years,
-        areas.plot_trend,
-        areas.plot_standing,
-    ):
-        write("Devon", "latest")
-    assert time.perf_counter() - began < 1.5
 
 
 @pytest.mark.parametrize(

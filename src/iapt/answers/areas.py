@@ -302,15 +302,15 @@ def _find_published(as_of: str) -> float:
 def _compare(code: str, rates: pd.DataFrame) -> str:
     others = [other for other in (ENGLAND, places().at[code, "region"]) if other in rates.index and other != code]
     rate = rates.loc[code]
-    phrases = []
+    apart, close = [], []
     for other in others:
-        gap = rate.value - rates.at[other, "value"]
-        beside = f"{possessive(other)} {words.percent(rates.at[other, 'value'], 1)}"
-        phrases.append(
-            f"too close to {beside} to tell apart"
-            if rate.low <= rates.at[other, "value"] <= rate.high
-            else f"{abs(gap):.1f} points {'above' if gap > 0 else 'below'} {beside}"
-        )
+        value = rates.at[other, "value"]
+        beside = f"{possessive(other)} {words.percent(value, 1)}"
+        if rate.low <= value <= rate.high:
+            close.append(beside)
+        else:
+            apart.append(f"{abs(rate.value - value):.1f} points {'above' if rate.value > value else 'below'} {beside}")
+    phrases = apart + ([f"too close to {words.listed(close)} to tell apart"] if close else [])
     return f"That is {words.listed(phrases)}." if phrases else ""
 
 
@@ -319,16 +319,22 @@ def _describe_trend(code: str, as_of: str) -> str:
     sound = table.loc[code].index
     if len(sound) < 2:
         return ""
-    grown = lambda place, measure: (
-        100 * (table.at[(place, sound[-1]), measure] / table.at[(place, sound[0]), measure] - 1)
-    )
-    moved = lambda value: f"{'rose' if value >= 0 else 'fell'} by {words.percent(abs(value))}"
-    phrases = [
-        f"{what} {moved(grown(code, measure))}"
-        + ("" if code == ENGLAND else f" (England: {points(grown(ENGLAND, measure), 0)}%)")
-        for what, measure in (("referrals", REFERRALS), ("finished courses", FINISHED))
-    ]
+    phrases = []
+    for what, measure in (("referrals", REFERRALS), ("finished courses", FINISHED)):
+        grown = {
+            place: 100 * (table.at[(place, sound[-1]), measure] / table.at[(place, sound[0]), measure] - 1)
+            for place in (code, ENGLAND)
+        }
+        beside = "" if code == ENGLAND else f" (England: {_move(grown[ENGLAND])})"
+        phrases.append(f"{what} {_move(grown[code])}{beside}")
     return f"Since {periods.label(sound[0])} {words.listed(phrases)}."
+
+
+def _move(value: float) -> str:
+    """A change in per cent in words: `rose by 6%`, `hardly changed`."""
+    if abs(value) < 0.5:
+        return "hardly changed"
+    return f"{'rose' if value > 0 else 'fell'} by {words.percent(abs(value))}"
 
 
 def describe_standing(area: str, as_of: str) -> Markdown:

@@ -144,12 +144,12 @@ def _say_narrowing(share: Share, as_of: str) -> str:
     if first == last:
         return text + "."
     step, low, high = narrowing(share, as_of)
-    reach = sorted((abs(low), abs(high)))
-    verdict = (
-        f"The gap {'narrowed' if step > 0 else 'widened'} by {abs(step):.1f} points ({reach[0]:.1f} to {reach[1]:.1f})"
-        if low > 0 or high < 0
-        else f"No change in the gap is shown: it narrowed by {points(step)} points, with anything from {points(low)} to {points(high)} possible"
-    )
+    moved = f"{'narrowed' if step > 0 else 'widened'} by {abs(step):.1f} points"
+    if low > 0 or high < 0:
+        nearest, furthest = sorted((abs(low), abs(high)))
+        verdict = f"The gap {moved} ({nearest:.1f} to {furthest:.1f})"
+    else:
+        verdict = f"Whether the gap changed cannot be told: it {moved}, and anything from {-low:.1f} wider to {high:.1f} narrower is possible"
     return (
         text
         + f"; in {periods.label(first)} they were {points(slopes[first].slope[0])} and {slopes[first].relative[0]:.2f}. {verdict}."

@@ -93,9 +93,7 @@ def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
     assert code == 2 and "nonsense://bucket/reports cannot be written" in err and "nonsense" in err
     monkeypatch.setitem(sys.modules, "fsspec", None)
     code, _, err = command("one", "--out", "s3://bucket/reports")
-    assert (
-        code == 2 and "s3://bucket/reports needs more libraries; install them with: pip install 'iapt[remote]'" in err
-    )
+    assert code == 2 and "s3://bucket/reports needs another library; install it with: pip install 'fsspec[s3]'" in err
 
 
 def test_failed_runs_are_not_copied(command, tmp_path):

@@ -31,7 +31,7 @@ def send(local: Path, place: str, names: list[str]) -> int:
     try:
         import fsspec
     except ModuleNotFoundError:
-        raise RunError(f"{place} needs more libraries; install them with: pip install 'iapt[remote]'") from None
+        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)}") from None
     try:
         system, root = fsspec.core.url_to_fs(place)
         root = root.rstrip("/")
@@ -47,14 +47,16 @@ def send(local: Path, place: str, names: list[str]) -> int:
     except RunError:
         raise
     except ImportError as error:
-        raise RunError(
-            f"{place} needs another library; install it with: pip install 'iapt[remote]' ({error})"
-        ) from None
+        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)} ({error})") from None
     except Exception as error:  # every driver has errors of its own
         raise RunError(
             f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}"
         ) from None
     return changed
+
+
+def _name_driver(place: str) -> str:
+    return f"pip install 'fsspec[{place.partition('://')[0]}]'"
 
 
 def _list_pages(local: Path) -> dict[str, Path]:

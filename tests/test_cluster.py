@@ -65,7 +65,10 @@ def test_runs_of_a_lost_worker_go_to_another(workers, tmp_path):
     """One of the two workers is killed in the middle of its run."""
     running = tmp_path / "running"
     running.mkdir()
-    cell = f"import os, time, pathlib, psutil\npathlib.Path({str(running)!r}, f'{{number}}-{{os.getpid()}}').touch()\ntime.sleep(0.5)\nprint(number)"
+    cell = (
+        f"import os, time, pathlib, psutil\npathlib.Path({str(running)!r}, "
+        f"f'{{number}}-{{os.getpid()}}').touch()\ntime.sleep(0.5)\nprint(number)"
+    )
     chosen = [tiny.make_run(tmp_path, f"run{i}", cell, number=i) for i in range(6)]
     killed = []
 

@@ -516,3 +516,50 @@ def test_every_break_that_cuts_a_series_lies_at_the_start_of_a_financial_year():
     assert data.breaks("started_treatment", "year")["period"].iloc[0] == year("2012-13")
     assert "outcomes" not in set(data.breaks("started_treatment", "year")["affects"])
     assert "outcomes" in set(data.breaks("recovery_rate", "year")["affects"])
+
+
+# ---------------------------------------------------------------- results that are kept
+
+
+def test_what_is_remembered_is_computed_once_and_handed_out_unspoilt(tables):
+    asked = []
+
+    @data.remember
+    def ask(name: str) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+        asked.append(name)
+        table = pd.DataFrame({"value": [1.0, 2.0]})
+        return table, {"value": table["value"]}
+
+    for _ in range(2):
+        table, parts = ask("a")
+        assert table["value"].tolist() == [1.0, 2.0] and parts["value"].tolist() == [1.0, 2.0]
+        table.loc[0, "value"] = 9.0
+        table.drop(table.index, inplace=True)
+        parts["value"].iloc[1] = 9.0
+        parts.clear()
+    assert asked == ["a"]
+
+
+def test_what_is_remembered_goes_with_the_tables(tables, monkeypatch):
+    asked = []
+    ask = data.remember(lambda: asked.append(1) or len(asked))
+    assert (ask(), ask()) == (1, 1)
+    data.forget()
+    assert ask() == 2
+    monkeypatch.delenv("IAPT_DATA")
+    assert ask() == 3, "the tables of another folder"
+
+
+def test_an_error_is_not_remembered(tables):
+    asked = []
+
+    @data.remember
+    def ask() -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            raise ValueError
+        return len(asked)
+
+    with pytest.raises(ValueError):
+        ask()
+    assert ask() == 2

@@ -65,7 +65,8 @@ OUTPUTS = (
     "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
     "pd.DataFrame({'a': [1, 2]})",
     "from iapt.answers import access\naccess.plot_years(as_of)",
-    "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not n.startswith('_')))",
+    "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not "
+    "n.startswith('_')))",
 )
 
 

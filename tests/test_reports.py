@@ -26,7 +26,8 @@ CELLS = {
     "killed whole": ("import os, signal\nos.killpg(0, signal.SIGKILL)",),
     "hangs": ("## For ever", "while True:\n    pass"),
     "stubborn": (
-        "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, signal.SIG_IGN)\nwhile True:\n    pass",
+        "import signal\nfor number in (signal.SIGINT, signal.SIGTERM):\n    signal.signal(number, "
+        "signal.SIG_IGN)\nwhile True:\n    pass",
     ),
     "prints": ("for i in range(500):\n    print('x' * 100_000)",),
     "prints and fails": ("for i in range(100):\n    print('x' * 100_000)\n1 / 0",),
@@ -39,7 +40,9 @@ CELLS = {
         "import sys\nprint('noise', file=sys.stderr)",
     ),
     "fonts": (
-        "import logging\nfrom matplotlib.figure import Figure\nimport matplotlib as mpl, io\nwith mpl.rc_context({'font.family': 'Nowhere Sans'}):\n    figure = Figure()\n    figure.text(0, 0, 'text')\n    figure.savefig(io.BytesIO())",
+        "import logging\nfrom matplotlib.figure import Figure\nimport matplotlib as mpl, io\nwith "
+        "mpl.rc_context({'font.family': 'Nowhere Sans'}):\n    figure = Figure()\n    figure.text(0, 0, 'text')\n  "
+        "  figure.savefig(io.BytesIO())",
     ),
     "threads": ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\nprint('done')",),
 }

@@ -99,7 +99,10 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
 def test_stopping_ends_everything(tmp_path, number, kernel):
     """What a cell started in a session of its own ends as well."""
     out = tmp_path / "out"
-    cell = "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)\nsubprocess.Popen(['sleep', '987'])\nprint('started')"
+    cell = (
+        "import subprocess\nsubprocess.Popen(['sleep', '987'], start_new_session=True)\nsubprocess.Popen(['sleep', "
+        "'987'])\nprint('started')"
+    )
     run = tiny.make_run(tmp_path, "long", cell, "import time\ntime.sleep(60)")
     process = tiny.start(
         [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))],

@@ -123,13 +123,15 @@ def _report(options: argparse.Namespace) -> int:
         print(line, file=sys.stderr)
     counts = Counter(result.state for result in results)
     print(
-        f"{len(results)} runs in {time.monotonic() - began:.1f} s: {', '.join(f'{number} {state}' for state, number in counts.items())}"
+        f"{len(results)} runs in {time.monotonic() - began:.1f} s: "
+        f"{', '.join(f'{number} {state}' for state, number in counts.items())}"
     )
     if remote.is_remote(place):
         print(f"{remote.send(out, place, [run.name for run in chosen])} reports copied to {place}")
     if counts["failed"]:
         print(
-            f"iapt: failed: {', '.join(result.run.name for result in results if result.state == 'failed')}; their last good reports stay",
+            f"iapt: failed: {', '.join(result.run.name for result in results if result.state == 'failed')}; their "
+            "last good reports stay",
             file=sys.stderr,
         )
         return 1

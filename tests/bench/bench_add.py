@@ -61,7 +61,8 @@ def time_both(big: Path, small: Path) -> None:
     for name, seconds in middle.items():
         print(f"{name:<16} {seconds * 1000:6.1f} ms")
     print(
-        f"ratio            {middle['add'] / middle['pyarrow']:6.2f}  (at most 1.5; without what a tiny file costs too: {(middle['add'] - middle['add a tiny file']) / middle['pyarrow']:.2f})"
+        f"ratio            {middle['add'] / middle['pyarrow']:6.2f}  (at most 1.5; without what a tiny file costs "
+        f"too: {(middle['add'] - middle['add a tiny file']) / middle['pyarrow']:.2f})"
     )
 
 
@@ -81,7 +82,8 @@ def time_command(folder: Path, files: list[Path]) -> None:
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     shutil.rmtree(copy)
     print(
-        f"iapt add, {len(files):>2} files: {seconds:5.2f} s, at most {memory:.0f} MB so far, exit {result.returncode} {result.stderr.strip()[-200:]}"
+        f"iapt add, {len(files):>2} files: {seconds:5.2f} s, at most {memory:.0f} MB so far, exit "
+        f"{result.returncode} {result.stderr.strip()[-200:]}"
     )
 
 

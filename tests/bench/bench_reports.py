@@ -117,7 +117,8 @@ def show_stages() -> None:
         time_command([sys.executable, HERE / "stages.py", folder])
         shared = json.loads((Path(folder) / "shared.json").read_text())
         print(
-            f"\nonce: start {start:.2f} s, checks of parameters {shared['checks']:.2f} s, imports {shared['imports']:.2f} s"
+            f"\nonce: start {start:.2f} s, checks of parameters {shared['checks']:.2f} s, imports "
+            f"{shared['imports']:.2f} s"
         )
         print(f"{'run':20} {'kernel':>8} {'cells':>8} {'render':>8} {'write':>8}  seconds")
         total = [0.0] * 4
@@ -146,7 +147,8 @@ def show_ratio(pairs: int) -> None:
             theirs = sum(run_by_hand(run, Path(folder), html=True) for run in chosen)
             ratios.append(ours / theirs)
             print(
-                f"{'':10} {ours:9.1f} s {theirs:20.1f} s {ratios[-1]:13.3f}    peak {ours_peak:.0f} MB against {peak[0]:.0f} MB; nothing changed {unchanged:.2f} s"
+                f"{'':10} {ours:9.1f} s {theirs:20.1f} s {ratios[-1]:13.3f}    peak {ours_peak:.0f} MB against "
+                f"{peak[0]:.0f} MB; nothing changed {unchanged:.2f} s"
             )
     print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.25)")
 
@@ -176,7 +178,8 @@ def show_areas(sample: int) -> None:
         each = statistics.mean(run_by_hand(run, Path(folder), html=False) for run in taken)
     theirs = each * len(chosen)
     print(
-        f"\n{len(chosen)} areas: {ours:.1f} s, peak {ours_peak:.0f} MB; papermill's command line {each:.2f} s each (mean of {len(taken)}), {theirs:.0f} s for all; ratio {ours / theirs:.3f} (goal 0.12)"
+        f"\n{len(chosen)} areas: {ours:.1f} s, peak {ours_peak:.0f} MB; papermill's command line {each:.2f} s each "
+        f"(mean of {len(taken)}), {theirs:.0f} s for all; ratio {ours / theirs:.3f} (goal 0.12)"
     )
     costs = {}
     for copies in (1, 4):

@@ -61,7 +61,8 @@ def answer(as_of: str) -> Markdown:
     if goal is not None:
         return words.say(
             first,
-            f"To reach the target of {words.million(goal.target)} in {periods.label(goal.year)}, {words.count(goal.missing)} more have to start",
+            f"To reach the target of {words.million(goal.target)} in {periods.label(goal.year)}, "
+            f"{words.count(goal.missing)} more have to start",
             f"treatment a year: {words.percent(100 * goal.missing / goal.latest)} more, in {goal.years_left} years.",
         )
     table = outcomes(as_of).dropna(subset="outturn")
@@ -71,7 +72,8 @@ def answer(as_of: str) -> Markdown:
     verdict = "reached" if last.gap >= 0 else f"missed by {words.count(-last.gap)} ({words.percent(100 - last.share)})"
     return words.say(
         first,
-        f"The target of {words.million(last.target)} in {periods.label(last.year)} was {verdict}: {words.count(last.outturn)} started treatment that year.",
+        f"The target of {words.million(last.target)} in {periods.label(last.year)} was {verdict}: "
+        f"{words.count(last.outturn)} started treatment that year.",
     )
 
 
@@ -84,12 +86,15 @@ def describe_growth(as_of: str) -> Markdown:
         y = table[measure].dropna()
         last = y.index[-1]
         since = (
-            f"Between {periods.label(full)}, the data set's first full year, and {periods.label(last)} {name} grew from {words.count(y[full])} to {words.count(y[last])}, by {words.percent(trends.growth(y, full, last))}"
+            f"Between {periods.label(full)}, the data set's first full year, and {periods.label(last)} {name} grew "
+            f"from {words.count(y[full])} to {words.count(y[last])}, by "
+            f"{words.percent(trends.growth(y, full, last))}"
             if full in y and last > full
             else ""
         )
         across = (
-            f"; from the {words.count(y[kpi])} that the older collection counted in {periods.label(kpi)} it would be {words.percent(trends.growth(y, kpi, last))}"
+            f"; from the {words.count(y[kpi])} that the older collection counted in {periods.label(kpi)} it would "
+            f"be {words.percent(trends.growth(y, kpi, last))}"
             if kpi in y and since
             else ""
         )
@@ -180,12 +185,19 @@ def _title(as_of: str) -> str:
     goal = next_target(as_of)
     year, value = periods.label(starts.index[-1]), words.million(starts.iloc[-1])
     if goal is not None:
-        return f"{value} started treatment in {year}; the {periods.label(goal.year)} target asks for {words.million(goal.target)}"
+        return (
+            f"{value} started treatment in {year}; the {periods.label(goal.year)} target asks for "
+            f"{words.million(goal.target)}"
+        )
     table = outcomes(as_of).dropna(subset="outturn")
     if table.empty:
         return f"{value} referrals started treatment in {year}"
     last = table.iloc[-1]
-    return f"{value} started treatment in {year}; the {words.million(last.target)} target of {periods.label(last.year)} was {'reached' if last.gap >= 0 else 'never reached' if (starts < last.target).all() else 'missed'}"
+    return (
+        f"{value} started treatment in {year}; the {words.million(last.target)} target of "
+        f"{periods.label(last.year)} was "
+        f"{'reached' if last.gap >= 0 else 'never reached' if (starts < last.target).all() else 'missed'}"
+    )
 
 
 def _describe_years(tables: dict[str, pd.DataFrame], targets: pd.DataFrame) -> str:
@@ -193,11 +205,14 @@ def _describe_years(tables: dict[str, pd.DataFrame], targets: pd.DataFrame) -> s
     for measure, table in tables.items():
         y = table["value"].dropna()
         parts.append(
-            f"{data.label(measure)}: {words.count(y.iloc[0])} in {periods.label(y.index[0])}, {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}, highest {words.count(y.max())} in {periods.label(y.idxmax())}."
+            f"{data.label(measure)}: {words.count(y.iloc[0])} in {periods.label(y.index[0])}, "
+            f"{words.count(y.iloc[-1])} in {periods.label(y.index[-1])}, highest {words.count(y.max())} in "
+            f"{periods.label(y.idxmax())}."
         )
     if len(targets):
         parts.append(
-            f"Targets for starting treatment: {words.listed(f'{words.count(row.value)} for {periods.label(row.year)}' for row in targets.itertuples())}."
+            "Targets for starting treatment: "
+            f"{words.listed(f'{words.count(row.value)} for {periods.label(row.year)}' for row in targets.itertuples())}."
         )
     return "Line chart by financial year. " + " ".join(parts)
 
@@ -241,5 +256,9 @@ def plot_rolling_year(as_of: str, measure: str = STARTS) -> charts.Chart:
     charts.show_counts(canvas.axes, valid.max() * 1.15)
     charts.mark_breaks(canvas, measure, total.index)
     table = pd.DataFrame({"twelve_months_to": total.index.astype(str), measure: total.to_numpy()})
-    alt = f"Line chart of the twelve-month total: {words.count(valid.iloc[0])} to {periods.label(valid.index[0])}, highest {words.count(valid[peak])} to {periods.label(peak)}, {words.count(valid.iloc[-1])} to {periods.label(latest)}."
+    alt = (
+        f"Line chart of the twelve-month total: {words.count(valid.iloc[0])} to {periods.label(valid.index[0])}, "
+        f"highest {words.count(valid[peak])} to {periods.label(peak)}, {words.count(valid.iloc[-1])} to "
+        f"{periods.label(latest)}."
+    )
     return charts.close_canvas(canvas, table, alt)

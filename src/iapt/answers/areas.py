@@ -33,7 +33,10 @@ SOURCES = "NHS England, annual reports"
 
 @dataclass(frozen=True)
 class Share:
-    """A share of counts: its name and how sentences call it, the counts above and below the line, its kind (see `iapt.models.funnel`)."""
+    """A share of counts: its name, how sentences call it, the counts above and below the line.
+
+    `kind` is proportion or ratio, see `iapt.models.funnel`; `colour` is the name of one in `iapt.show.charts`.
+    """
 
     name: str
     phrase: str
@@ -125,7 +128,10 @@ def years(as_of: str) -> pd.PeriodIndex:
 
 @data.remember
 def shares(share: Share, as_of: str) -> pd.DataFrame:
-    """A share by area and year with its 95% interval: part, whole, value, low and high in per cent; years that are not sound are left out."""
+    """A share by area and year with its 95% interval: part, whole; value, low and high in per cent.
+
+    Years that are not sound are left out.
+    """
     table = counts(as_of).query("sound")
     part, whole = table[share.part], table[share.whole]
     low, high = funnel.interval(part, whole, share.kind, rounded_to=table["rounded_to"])
@@ -269,7 +275,8 @@ def answer(area: str, as_of: str) -> Markdown:
     rates = latest(RECOVERY, as_of)
     if code not in rates.index:
         return words.say(
-            f"**The shares of {name(code)} for {year} cannot be compared:** more courses were finished than referrals received."
+            f"**The shares of {name(code)} for {year} cannot be compared:** more courses were finished than "
+            "referrals received."
         )
     rate = rates.loc[code]
     verdict = (
@@ -283,15 +290,21 @@ def answer(area: str, as_of: str) -> Markdown:
     finishing = latest(FINISHING, as_of)
     beside = "" if code == ENGLAND else f" (England: {finishing.at[ENGLAND, 'value']:.0f})"
     return words.say(
-        f"**In {year} {words.percent(rate.value, 1)} of those who finished a course at caseness in {name(code)} recovered (95% interval {words.percent(rate.low, 1)} to {words.percent(rate.high, 1)}), {verdict} the standard of {words.percent(recovery.standard())}.**",
+        f"**In {year} {words.percent(rate.value, 1)} of those who finished a course at caseness in {name(code)} "
+        f"recovered (95% interval {words.percent(rate.low, 1)} to {words.percent(rate.high, 1)}), {verdict} the "
+        f"standard of {words.percent(recovery.standard())}.**",
         _compare(code, rates) if code != ENGLAND else _quote_published(as_of),
-        f"{words.count(numbers[REFERRALS])} referrals were received and {words.count(numbers[FINISHED])} finished a course: {finishing.at[code, 'value']:.0f} for every 100 referrals{beside}.",
+        f"{words.count(numbers[REFERRALS])} referrals were received and {words.count(numbers[FINISHED])} finished a "
+        f"course: {finishing.at[code, 'value']:.0f} for every 100 referrals{beside}.",
         _describe_trend(code, as_of),
     )
 
 
 def _quote_published(as_of: str) -> str:
-    return f"NHS England publishes {words.percent(_find_published(as_of), 1)}, over a slightly larger denominator (see the last section)."
+    return (
+        f"NHS England publishes {words.percent(_find_published(as_of), 1)}, over a slightly larger denominator (see "
+        "the last section)."
+    )
 
 
 def _find_published(as_of: str) -> float:
@@ -355,9 +368,12 @@ def describe_standing(area: str, as_of: str) -> Markdown:
         mine = table[table.index.isin(list_members(code))]
         out = mine[mine["outside"] > 0]
         sentences.append(
-            f"On the {share.phrase} {len(out) or 'none'} of the {len(mine)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if len(out) == 1 else 'lie'} outside the 95% limits"
+            f"On the {share.phrase} {len(out) or 'none'} of the {len(mine)} "
+            f"boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if len(out) == 1 else 'lie'} outside "
+            "the 95% limits"
             + (
-                f" ({words.listed(f'{name(c)} {side}' for c, side in out['side'].sort_index(key=lambda index: index.map(name)).items())})."
+                " "
+                f"({words.listed(f'{name(c)} {side}' for c, side in out['side'].sort_index(key=lambda index: index.map(name)).items())})."
                 if len(out)
                 else "."
             )
@@ -370,7 +386,11 @@ def describe_expected(share: Share, as_of: str) -> str:
     """How many boards would lie outside the limits of a share if none were exceptional."""
     shape, table = standing(share, as_of)
     usual = [funnel.expect_outside(level, shape, table["whole"]) for level in (0.95, 0.998)]
-    return f"In the {share.phrase} about {usual[0]:.0f} of {len(table)} boards would lie outside the 95% limits and {usual[1]:.1f} outside the 99.8% limits even if none were exceptional: the extremes are pulled in before the usual spread is estimated, which makes the limits narrow."
+    return (
+        f"In the {share.phrase} about {usual[0]:.0f} of {len(table)} boards would lie outside the 95% limits and "
+        f"{usual[1]:.1f} outside the 99.8% limits even if none were exceptional: the extremes are pulled in before "
+        "the usual spread is estimated, which makes the limits narrow."
+    )
 
 
 def describe_changes(area: str, as_of: str) -> Markdown:
@@ -379,7 +399,8 @@ def describe_changes(area: str, as_of: str) -> Markdown:
     if table.empty:
         return words.say("Only one year with complete figures was known, so nothing can be said about change.")
     moved = [
-        f"the {row.share.phrase} {'rose' if row.step > 0 else 'fell'} from {row.share.write(row.first)} to {row.share.write(row.last)}"
+        f"the {row.share.phrase} {'rose' if row.step > 0 else 'fell'} from {row.share.write(row.first)} to "
+        f"{row.share.write(row.last)}"
         for row in table.itertuples()
         if row.real
     ]
@@ -393,7 +414,8 @@ def describe_changes(area: str, as_of: str) -> Markdown:
         return words.say(first)
     return words.say(
         first,
-        f"Set against England, the change in the {words.listed(odd)} is larger than such changes usually differ between areas."
+        f"Set against England, the change in the {words.listed(odd)} is larger than such changes usually differ "
+        "between areas."
         if odd
         else "None of these changes differs from England’s by more than such changes usually differ between areas.",
     )
@@ -436,9 +458,12 @@ def describe_definition(as_of: str) -> str:
     least, most = bound_neither(years(as_of)[-1], as_of)
     finished = counts(as_of).at[(ENGLAND, years(as_of)[-1]), FINISHED]
     return (
-        f"All recovery rates here are recovered over at caseness, from counts. For England that gives {words.percent(ours, 2)} where {words.percent(published, 1)} is published: "
-        f"the published rate is recovered over finished less not at caseness, which also keeps the courses counted as neither. "
-        f"How many these are is not in the figures held here, but the published rate asks for {words.count(least)} to {words.count(most)} of them among {words.count(finished)} courses. "
+        "All recovery rates here are recovered over at caseness, from counts. For England that gives "
+        f"{words.percent(ours, 2)} where {words.percent(published, 1)} is published: "
+        "the published rate is recovered over finished less not at caseness, which also keeps the courses counted "
+        "as neither. "
+        f"How many these are is not in the figures held here, but the published rate asks for {words.count(least)} "
+        f"to {words.count(most)} of them among {words.count(finished)} courses. "
         "The rate of an area with many of them looks better here than the published one."
     )
 
@@ -463,7 +488,8 @@ def describe_rounding(area: str, as_of: str) -> Markdown:
     row = counts(as_of).loc[(code, years(as_of)[-1])]
     if row["rounded_to"] == 1:
         return words.say(
-            f"England’s counts are published in full; its recovery rate rests on {words.count(row['at_caseness'])} courses.",
+            f"England’s counts are published in full; its recovery rate rests on {words.count(row['at_caseness'])} "
+            "courses.",
             describe_definition(as_of),
         )
     half = [
@@ -472,9 +498,13 @@ def describe_rounding(area: str, as_of: str) -> Markdown:
     ]
     gone = _list_unsound(code, as_of)
     return words.say(
-        f"The counts of areas are rounded to the nearest {row['rounded_to']:.0f}, so each may be off by {row['rounded_to'] // 2:.0f}; fewer than 5 would not be published at all. The smallest count used here is {words.count(row[['recovered', 'at_caseness', FINISHED, REFERRALS]].min())}.",
-        f"Rounding widens the interval of the recovery rate from ±{half[0]:.2f} to ±{half[1]:.2f} points; the wider one is shown.",
-        f"{words.listed(periods.label(year) for year in gone)} is left out: more courses were finished than referrals received, which points to missing referrals or to old cases closed in bulk."
+        f"The counts of areas are rounded to the nearest {row['rounded_to']:.0f}, so each may be off by "
+        f"{row['rounded_to'] // 2:.0f}; fewer than 5 would not be published at all. The smallest count used here is "
+        f"{words.count(row[['recovered', 'at_caseness', FINISHED, REFERRALS]].min())}.",
+        f"Rounding widens the interval of the recovery rate from ±{half[0]:.2f} to ±{half[1]:.2f} points; the wider "
+        "one is shown.",
+        f"{words.listed(periods.label(year) for year in gone)} is left out: more courses were finished than "
+        "referrals received, which points to missing referrals or to old cases closed in bulk."
         if len(gone)
         else "",
         describe_definition(as_of),
@@ -522,7 +552,8 @@ def plot_trend(area: str, as_of: str) -> charts.Chart:
         f"Financial years {periods.label(span[0])} to {periods.label(span[-1])}",
         [
             "Band: 95% interval, rounding of the counts included. Axes of shares do not start at zero.",
-            f"{words.listed(periods.label(y) for y in missing)} without shares: more courses finished than referrals received."
+            f"{words.listed(periods.label(y) for y in missing)} without shares: more courses finished than "
+            "referrals received."
             if len(missing)
             else "",
             charts.name_breaks("recovery_rate", span),
@@ -568,7 +599,8 @@ def plot_trend(area: str, as_of: str) -> charts.Chart:
     alt = f"Four line charts for {name(code)}, {periods.label(span[0])} to {periods.label(span[-1])}. " + " ".join(
         [f"{heading}: {ends(own[measure], words.count)}." for heading, measure in zip(headings, (REFERRALS, FINISHED))]
         + [
-            f"{share.name}: {ends(_own(table, code)['value'], share.write)}, England {share.write(table.loc[ENGLAND, 'value'].iloc[-1])}."
+            f"{share.name}: {ends(_own(table, code)['value'], share.write)}, England "
+            f"{share.write(table.loc[ENGLAND, 'value'].iloc[-1])}."
             for share, table in rates.items()
         ]
     )
@@ -579,7 +611,10 @@ def _title_trend(code: str, as_of: str) -> str:
     rates, year = latest(RECOVERY, as_of), periods.label(years(as_of)[-1])
     if code not in rates.index:
         return f"{places().at[code, 'name']}: figures of {year} that cannot be compared"
-    return f"{places().at[code, 'name']}: {words.percent(rates.at[code, 'value'], 1)} recovered in {year}, {_set_beside(code, rates, as_of)}"
+    return (
+        f"{places().at[code, 'name']}: {words.percent(rates.at[code, 'value'], 1)} recovered in {year}, "
+        f"{_set_beside(code, rates, as_of)}"
+    )
 
 
 def _set_beside(code: str, rates: pd.DataFrame, as_of: str) -> str:
@@ -642,14 +677,20 @@ def plot_standing(area: str, as_of: str, share: Share = RECOVERY) -> charts.Char
         row = table.loc[code]
         named, title = (
             [code],
-            f"{_capital(possessive(code))} {share.phrase} lies {f'{row.side} the {row.outside:g}%' if row.outside else 'within the 95%'} limits for boards of its size",
+            f"{_capital(possessive(code))} {share.phrase} lies "
+            f"{f'{row.side} the {row.outside:g}%' if row.outside else 'within the 95%'} limits for boards of its "
+            "size",
         )
     elif code in list_codes("icb"):
         named, title = [], f"{places().at[code, 'name']} has no {share.phrase} that can be compared; the other boards"
     else:
         group = table.index[table.index.isin(list_members(code))]
         named, beyond = (out if code == ENGLAND else group), len(out.intersection(group))
-        title = f"{beyond or 'None'} of {'' if code == ENGLAND else 'the '}{len(group)} boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if beyond == 1 else 'lie'} outside the 95% limits in the {share.phrase}"
+        title = (
+            f"{beyond or 'None'} of {'' if code == ENGLAND else 'the '}{len(group)} "
+            f"boards{'' if code == ENGLAND else f' of {name(code)}'} {'lies' if beyond == 1 else 'lie'} outside the "
+            f"95% limits in the {share.phrase}"
+        )
     return draw_funnel(f"area_funnel_{share.part}", title, share, shape, table, named, as_of)
 
 
@@ -669,7 +710,9 @@ def draw_funnel(
         title,
         f"{share.unit}, by board, {year}",
         [
-            f"Limits at 95% and 99.8% for chance and the usual spread between boards (Spiegelhalter 2005: φ {shape.phi:.0f}, τ² {shape.tau2:.2g} on the {'log' if share.kind == 'ratio' else 'arcsine'} scale). The vertical axis does not start at zero."
+            "Limits at 95% and 99.8% for chance and the usual spread between boards (Spiegelhalter 2005: φ "
+            f"{shape.phi:.0f}, τ² {shape.tau2:.2g} on the {'log' if share.kind == 'ratio' else 'arcsine'} scale). "
+            "The vertical axis does not start at zero."
         ],
         SOURCES,
         as_of,
@@ -732,6 +775,7 @@ def _describe_funnel(share: Share, shape: funnel.Funnel, table: pd.DataFrame, na
     )
     also = [code for code in named if code not in beyond]
     return (
-        f"Funnel plot of {len(table)} boards: {share.name.lower()} from {table['value'].min():.1f} to {table['value'].max():.1f} against size, England {100 * shape.target:.1f}. Outside the 95% limits: {list_rates(beyond)}."
-        + (f" Inside: {list_rates(also)}." if also else "")
+        f"Funnel plot of {len(table)} boards: {share.name.lower()} from {table['value'].min():.1f} to "
+        f"{table['value'].max():.1f} against size, England {100 * shape.target:.1f}. Outside the 95% limits: "
+        f"{list_rates(beyond)}." + (f" Inside: {list_rates(also)}." if also else "")
     )

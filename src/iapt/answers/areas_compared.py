@@ -33,8 +33,14 @@ def answer(as_of: str) -> Markdown:
     (shape, recovery), (_, finishing) = areas.standing(RECOVERY, as_of), areas.standing(FINISHING, as_of)
     beyond = lambda table, level: int((table["outside"] >= level).sum())
     return words.say(
-        f"**In {year} the recovery rate of the {len(recovery)} boards ran from {words.percent(recovery['value'].min(), 1)} to {words.percent(recovery['value'].max(), 1)}, and the courses finished per 100 referrals from {finishing['value'].min():.0f} to {finishing['value'].max():.0f}.**",
-        f"Allowing for chance and for the usual spread between boards, {_number(beyond(recovery, 99.8))} stands out clearly in recovery (outside the 99.8% limits) and {_number(beyond(finishing, 99.8))} in finishing; {beyond(recovery, 95)} and {beyond(finishing, 95)} lie outside the 95% limits, where about {funnel.expect_outside(0.95, shape, recovery['whole']):.0f} would lie if none were exceptional.",
+        f"**In {year} the recovery rate of the {len(recovery)} boards ran from "
+        f"{words.percent(recovery['value'].min(), 1)} to {words.percent(recovery['value'].max(), 1)}, and the "
+        f"courses finished per 100 referrals from {finishing['value'].min():.0f} to "
+        f"{finishing['value'].max():.0f}.**",
+        f"Allowing for chance and for the usual spread between boards, {_number(beyond(recovery, 99.8))} stands out "
+        f"clearly in recovery (outside the 99.8% limits) and {_number(beyond(finishing, 99.8))} in finishing; "
+        f"{beyond(recovery, 95)} and {beyond(finishing, 95)} lie outside the 95% limits, where about "
+        f"{funnel.expect_outside(0.95, shape, recovery['whole']):.0f} would lie if none were exceptional.",
     )
 
 
@@ -51,7 +57,9 @@ def describe_spread(share: Share, as_of: str) -> Markdown:
         for code, row in _alphabetic(table[table["outside"] > 0]).iterrows()
     ]
     return words.say(
-        f"Boards differ far more than chance allows: by chance alone the squared distance from England would average 1, and it is {shape.phi:.0f}; {chance} boards would lie outside 99.8% limits drawn for chance only.",
+        "Boards differ far more than chance allows: by chance alone the squared distance from England would "
+        f"average 1, and it is {shape.phi:.0f}; {chance} boards would lie outside 99.8% limits drawn for chance "
+        "only.",
         "With the spread that is usual between boards allowed for, "
         + (
             f"{len(named)} {'lies' if len(named) == 1 else 'lie'} outside the 95% limits: {words.listed(named)}."
@@ -77,11 +85,16 @@ def describe_changes(share: Share, as_of: str) -> Markdown:
         for code, row in _alphabetic(table[table["unusual"]]).iterrows()
     ]
     return words.say(
-        f"Between {periods.label(table['since'].min())} and {periods.label(areas.years(as_of)[-1])} the {share.phrase} rose by more than chance explains in {rose} boards and fell in {fell}; in {len(table) - rose - fell} the change may be chance. England changed by {areas.points(table['england'].iloc[0])}.",
-        f"Unlike England’s by more than such changes usually differ {'is that' if len(odd) == 1 else 'are those'} of {words.listed(odd)}."
+        f"Between {periods.label(table['since'].min())} and {periods.label(areas.years(as_of)[-1])} the "
+        f"{share.phrase} rose by more than chance explains in {rose} boards and fell in {fell}; in "
+        f"{len(table) - rose - fell} the change may be chance. England changed by "
+        f"{areas.points(table['england'].iloc[0])}.",
+        f"Unlike England’s by more than such changes usually differ {'is that' if len(odd) == 1 else 'are those'} "
+        f"of {words.listed(odd)}."
         if odd
         else "No board’s change is unlike England’s by more than such changes usually differ.",
-        f"With {len(table)} boards tested at once, at most {100 * funnel.FALSE_DISCOVERIES:.0f}% of those named should be false alarms.",
+        f"With {len(table)} boards tested at once, at most {100 * funnel.FALSE_DISCOVERIES:.0f}% of those named "
+        "should be false alarms.",
     )
 
 
@@ -91,12 +104,17 @@ def describe_sums(as_of: str) -> Markdown:
     counts = areas.counts(as_of)
     broken = counts[~counts["sound"]]
     gaps = [
-        f"{areas.name(code)} in {periods.label(year)} ({words.count(row[FINISHED])} finished, {words.count(row[REFERRALS])} referred)"
+        f"{areas.name(code)} in {periods.label(year)} ({words.count(row[FINISHED])} finished, "
+        f"{words.count(row[REFERRALS])} referred)"
         for (code, year), row in broken.iterrows()
     ]
     return words.say(
-        f"The referrals of all boards fall short of England by {words.percent(-table.iloc[-1], 1)} in {periods.label(table.index[-1])} and by {words.percent(-table.min(), 1)} in {periods.label(table.idxmin())}. Rounding explains at most {len(areas.list_codes('icb')) * 2} referrals of that; the rest are referrals whose board is not known.",
-        f"Set aside are {words.listed(gaps)}: more courses finished than referrals received points to missing referrals or to old cases closed in bulk."
+        f"The referrals of all boards fall short of England by {words.percent(-table.iloc[-1], 1)} in "
+        f"{periods.label(table.index[-1])} and by {words.percent(-table.min(), 1)} in "
+        f"{periods.label(table.idxmin())}. Rounding explains at most {len(areas.list_codes('icb')) * 2} referrals "
+        "of that; the rest are referrals whose board is not known.",
+        f"Set aside are {words.listed(gaps)}: more courses finished than referrals received points to missing "
+        "referrals or to old cases closed in bulk."
         if gaps
         else "",
     )
@@ -129,7 +147,8 @@ def list_boards(as_of: str) -> words.Table:
         )
     return words.Table(
         "boards",
-        f"The boards by name, {periods.label(areas.years(as_of)[-1])}: counts rounded to 5; counts without population are not rates of need",
+        f"The boards by name, {periods.label(areas.years(as_of)[-1])}: counts rounded to 5; counts without "
+        "population are not rates of need",
         pd.DataFrame(rows),
     )
 
@@ -166,7 +185,9 @@ def plot_changes(share: Share, as_of: str) -> charts.Chart:
         f"Since {then} the {share.phrase} rose in {rose} boards and fell in {fell} by more than chance explains",
         f"{share.unit}: {now} (up), {then} (across)",
         [
-            "Filled: changed by more than chance explains; hollow: may be chance. Named: unlike England’s change by more than usual. At most 5% of those named or filled should be false alarms. Axes do not start at zero."
+            "Filled: changed by more than chance explains; hollow: may be chance. Named: unlike England’s change "
+            "by more than usual. At most 5% of those named or filled should be false alarms. Axes do not start at "
+            "zero."
             + (
                 f" Points of boards whose {then} is set aside start a year later."
                 if table["since"].nunique() > 1
@@ -220,5 +241,9 @@ def plot_changes(share: Share, as_of: str) -> charts.Chart:
         .sort_values("name")
         .reset_index()[["area", "name", "since", "first", "last", "step", "low", "high", "england", "real", "unusual"]]
     )
-    alt = f"Scatter of {len(table)} boards, {share.name.lower()} in {then} against {now}. {rose} rose and {fell} fell by more than chance; England changed by {areas.points(step)}. Unlike England: {words.listed(list(spots(odd)['text']) or ['none'])}."
+    alt = (
+        f"Scatter of {len(table)} boards, {share.name.lower()} in {then} against {now}. {rose} rose and {fell} fell "
+        f"by more than chance; England changed by {areas.points(step)}. Unlike England: "
+        f"{words.listed(list(spots(odd)['text']) or ['none'])}."
+    )
     return charts.close_canvas(canvas, frame, alt)

@@ -111,7 +111,10 @@ def _find_target_2015(as_of: str) -> Finding:
     rate = 4 * months.get(QUARTER("2014-15 Q4"), np.nan)
     if pd.isna(year):
         return Finding(None, "2014/15 not known")
-    words_ = f"{words.count(rate)} a year at the rate of January to March 2015, which was how it was judged, but {words.count(year)} in the year 2014/15 itself"
+    words_ = (
+        f"{words.count(rate)} a year at the rate of January to March 2015, which was how it was judged, but "
+        f"{words.count(year)} in the year 2014/15 itself"
+    )
     return Finding(
         "yes" if year >= goal else "on the run-rate of its last quarter only" if rate >= goal else "no", words_
     )
@@ -137,7 +140,8 @@ def _find_finished_growth(as_of: str) -> Finding:
     stated = float(data.load()["claims_2020"].set_index("id").at["finished-growth", "stated"])
     return Finding(
         None,
-        f"no figure for Q1 2012/13 is published; with {words.count(later)} in Q2 2016/17 the claim implies about {words.count(round(later / (1 + stated / 100), -3))}",
+        f"no figure for Q1 2012/13 is published; with {words.count(later)} in Q2 2016/17 the claim implies about "
+        f"{words.count(round(later / (1 + stated / 100), -3))}",
     )
 
 
@@ -155,7 +159,11 @@ def _find_stalled(as_of: str) -> Finding:
     fit = finishing.fit_slowdown(as_of)
     low, high = fit.after_interval
     since, until = fit.break_interval
-    basis = f"growth slowed from {words.percent(fit.before, 1)} a year to {words.percent(fit.after, 1)} ({words.percent(low, 1)} to {words.percent(high, 1)}), and it did so earlier, in {periods.label(since)} to {periods.label(until)}"
+    basis = (
+        f"growth slowed from {words.percent(fit.before, 1)} a year to {words.percent(fit.after, 1)} "
+        f"({words.percent(low, 1)} to {words.percent(high, 1)}), and it did so earlier, in {periods.label(since)} "
+        f"to {periods.label(until)}"
+    )
     return Finding("yes" if fit.stalled else "slowed, not stalled", basis)
 
 
@@ -163,7 +171,8 @@ def _find_recovery_2012(as_of: str) -> Finding:
     first = data.series("recovery_rate", "quarter", as_of)[QUARTER("2012-13 Q2") :].dropna()
     return Finding(
         None,
-        f"from the KPI collection, held nowhere else; the data set begins with {words.percent(first.iloc[0], 1)} in {periods.label(first.index[0])}"
+        f"from the KPI collection, held nowhere else; the data set begins with {words.percent(first.iloc[0], 1)} in "
+        f"{periods.label(first.index[0])}"
         if len(first)
         else "from the KPI collection, held nowhere else",
     )
@@ -289,7 +298,8 @@ def answer(as_of: str) -> Markdown:
     states = check(as_of)["state"].value_counts()
     total = states.sum()
     return words.say(
-        f"**Of {total} claims, {words.listed(f'{states[state]} {_plain(state)}' for state in STATES if state in states)}.**"
+        f"**Of {total} claims, "
+        f"{words.listed(f'{states[state]} {_plain(state)}' for state in STATES if state in states)}.**"
     )
 
 

@@ -82,7 +82,8 @@ def describe_slowdown(as_of: str) -> Markdown:
     fit = fit_slowdown(as_of)
     if fit is None:
         return words.say(
-            f"Only {len(_before_pandemic(as_of))} quarters were known; a trend that breaks needs {trends.FEWEST_QUARTERS}."
+            f"Only {len(_before_pandemic(as_of))} quarters were known; a trend that breaks needs "
+            f"{trends.FEWEST_QUARTERS}."
         )
     since, until = fit.break_interval
     verdict = (
@@ -91,9 +92,11 @@ def describe_slowdown(as_of: str) -> Markdown:
         else f"Slowed, not stalled: the interval after the break does not lie within the ±{trends.BAND:g}% a year that would count as no growth."
     )
     return words.say(
-        f"One break in the trend is {'clear' if fit.p_value < 0.05 else 'not clear'} (p = {fit.p_value:.3f}, allowing for autocorrelation of {fit.phi:.2f}).",
+        f"One break in the trend is {'clear' if fit.p_value < 0.05 else 'not clear'} (p = {fit.p_value:.3f}, "
+        f"allowing for autocorrelation of {fit.phi:.2f}).",
         f"It comes in {periods.label(fit.at)} (95% interval {periods.label(since)} to {periods.label(until)}).",
-        f"Finished courses grew by {words.percent(fit.before, 1)} a year before it and by {words.percent(fit.after, 1)} a year after it",
+        f"Finished courses grew by {words.percent(fit.before, 1)} a year before it and by "
+        f"{words.percent(fit.after, 1)} a year after it",
         f"({words.percent(fit.after_interval[0], 1)} to {words.percent(fit.after_interval[1], 1)}).",
         f"**{verdict}**",
     )
@@ -105,9 +108,12 @@ def describe_share(as_of: str) -> Markdown:
     both = table.dropna()
     first, last = both.index[0], both.index[-1]
     return words.say(
-        f"In {periods.label(last)} {words.percent(both['of_referrals'][last])} as many courses were finished as referrals received, and {words.percent(both['of_starts'][last])} as many as treatments started;",
-        f"in {periods.label(first)} it was {words.percent(both['of_referrals'][first])} and {words.percent(both['of_starts'][first])}.",
-        "These are not the same people, so neither is a rate of completion; both move when waiting or treatment gets longer.",
+        f"In {periods.label(last)} {words.percent(both['of_referrals'][last])} as many courses were finished as "
+        f"referrals received, and {words.percent(both['of_starts'][last])} as many as treatments started;",
+        f"in {periods.label(first)} it was {words.percent(both['of_referrals'][first])} and "
+        f"{words.percent(both['of_starts'][first])}.",
+        "These are not the same people, so neither is a rate of completion; both move when waiting or treatment "
+        "gets longer.",
     )
 
 
@@ -123,7 +129,8 @@ def plot_quarters(as_of: str) -> charts.Chart:
     years, first, last = compare_years(as_of)
     changes = {measure: trends.growth(values[measure], first, last) for measure in tables}
     title = (
-        f"In {_span(years)} to {periods.label(last)} finished courses {_moved(changes[FINISHED])}, starts {_moved(changes[STARTS])}"
+        f"In {_span(years)} to {periods.label(last)} finished courses {_moved(changes[FINISHED])}, starts "
+        f"{_moved(changes[STARTS])}"
         if years
         else f"{words.count(values[FINISHED][last])} referrals finished a course in {periods.label(last)}"
     )
@@ -157,7 +164,9 @@ def plot_quarters(as_of: str) -> charts.Chart:
         table[measure] = frame["value"].reindex(tables[FINISHED].index).to_numpy()
         table[f"{measure}_basis"] = frame["basis"].reindex(tables[FINISHED].index).to_numpy()
     ends = [
-        f"{data.label(measure)}: {words.count(frame['value'].dropna().iloc[0])} in {periods.label(frame['value'].dropna().index[0])}, {words.count(frame['value'].dropna().iloc[-1])} in {periods.label(frame['value'].dropna().index[-1])}."
+        f"{data.label(measure)}: {words.count(frame['value'].dropna().iloc[0])} in "
+        f"{periods.label(frame['value'].dropna().index[0])}, {words.count(frame['value'].dropna().iloc[-1])} in "
+        f"{periods.label(frame['value'].dropna().index[-1])}."
         for measure, frame in tables.items()
     ]
     return charts.close_canvas(canvas, table, "Line chart by quarter. " + " ".join(ends))
@@ -167,12 +176,21 @@ def plot_slowdown(as_of: str) -> charts.Chart:
     """Finished courses before the pandemic with the broken trend and the interval of its break."""
     fit, table = fit_slowdown(as_of), _before_pandemic(as_of)
     frame = pd.DataFrame({"quarter": [periods.write(p) for p in table.index], FINISHED: table["value"].to_numpy()})
-    alt = f"Points by quarter from {words.count(table['value'].iloc[0])} in {periods.label(table.index[0])} to {words.count(table['value'].iloc[-1])} in {periods.label(table.index[-1])}"
+    alt = (
+        f"Points by quarter from {words.count(table['value'].iloc[0])} in {periods.label(table.index[0])} to "
+        f"{words.count(table['value'].iloc[-1])} in {periods.label(table.index[-1])}"
+    )
     title, shaded = f"{len(table)} quarters of finished courses: too few to look for a break in their growth", ""
     if fit:
         since, until = fit.break_interval
-        title = f"Growth in finished courses fell from {words.percent(fit.before)} to {words.percent(fit.after, 1)} a year around {periods.label(fit.at)}"
-        shaded = f"Shaded: 95% interval of the break, {periods.label(since)} to {periods.label(until)}. Trend without its seasonal effects."
+        title = (
+            f"Growth in finished courses fell from {words.percent(fit.before)} to {words.percent(fit.after, 1)} a "
+            f"year around {periods.label(fit.at)}"
+        )
+        shaded = (
+            f"Shaded: 95% interval of the break, {periods.label(since)} to {periods.label(until)}. Trend without "
+            "its seasonal effects."
+        )
         frame["trend"] = fit.fitted.to_numpy()
         alt += f", with a trend of {words.percent(fit.before, 1)} a year that bends in {periods.label(fit.at)} to {words.percent(fit.after, 1)} a year"
     canvas = charts.open_canvas(
@@ -200,7 +218,10 @@ def plot_shares(as_of: str) -> charts.Chart:
     """Finished courses as a share of referrals and of starts, by financial year."""
     table = shares(as_of)
     referrals, starts = table["of_referrals"].dropna(), table["of_starts"].dropna()
-    title = f"For every 100 referrals received in {periods.label(referrals.index[-1])} there were {referrals.iloc[-1]:.0f} finished courses"
+    title = (
+        f"For every 100 referrals received in {periods.label(referrals.index[-1])} there were "
+        f"{referrals.iloc[-1]:.0f} finished courses"
+    )
     canvas = charts.open_canvas(
         "finishing_shares",
         title,
@@ -222,5 +243,10 @@ def plot_shares(as_of: str) -> charts.Chart:
     charts.show_percent(canvas.axes)
     charts.mark_breaks(canvas, FINISHED, table.index)
     frame = table.rename_axis("year").reset_index().assign(year=[periods.label(p) for p in table.index])
-    alt = f"Two lines by year. Of referrals: {words.percent(referrals.iloc[0])} in {periods.label(referrals.index[0])}, {words.percent(referrals.iloc[-1])} in {periods.label(referrals.index[-1])}. Of starts: {words.percent(starts.iloc[0])} in {periods.label(starts.index[0])}, {words.percent(starts.iloc[-1])} in {periods.label(starts.index[-1])}."
+    alt = (
+        f"Two lines by year. Of referrals: {words.percent(referrals.iloc[0])} in "
+        f"{periods.label(referrals.index[0])}, {words.percent(referrals.iloc[-1])} in "
+        f"{periods.label(referrals.index[-1])}. Of starts: {words.percent(starts.iloc[0])} in "
+        f"{periods.label(starts.index[0])}, {words.percent(starts.iloc[-1])} in {periods.label(starts.index[-1])}."
+    )
     return charts.close_canvas(canvas, frame, alt)

@@ -38,7 +38,8 @@ def counts(as_of: str) -> pd.DataFrame:
     table = data.known(as_of, "groups")
     if table.empty:
         raise ValueError(
-            f"no figures of groups were known on {as_of}; the first are held from {data.known('latest', 'groups')['available'].min():%Y-%m-%d}"
+            f"no figures of groups were known on {as_of}; the first are held from "
+            f"{data.known('latest', 'groups')['available'].min():%Y-%m-%d}"
         )
     return table.pivot(index=["dimension", "group", "period"], columns="measure", values="value")
 
@@ -131,7 +132,9 @@ def answer(as_of: str) -> Markdown:
     table, year = shares(RECOVERY, as_of).loc["deprivation_decile"], years(as_of)[-1]
     most, least = table.loc[(MOST, year), "value"], table.loc[(LEAST, year), "value"]
     return words.say(
-        f"**In {periods.label(year)} {words.percent(most, 1)} of those who finished a course at caseness recovered in the most deprived tenth of neighbourhoods, {words.percent(least, 1)} in the least deprived: {least - most:.1f} points fewer.**",
+        f"**In {periods.label(year)} {words.percent(most, 1)} of those who finished a course at caseness recovered "
+        f"in the most deprived tenth of neighbourhoods, {words.percent(least, 1)} in the least deprived: "
+        f"{least - most:.1f} points fewer.**",
         _say_narrowing(RECOVERY, as_of),
     )
 
@@ -140,7 +143,11 @@ def _say_narrowing(share: Share, as_of: str) -> str:
     slopes = gradients(share, as_of)
     first, last = list(slopes)[0], list(slopes)[-1]
     now = slopes[last]
-    text = f"Over the whole scale the slope index for the {share.phrase} is {points(now.slope[0])} points ({points(now.slope[1])} to {points(now.slope[2])}) and the relative index {now.relative[0]:.2f} ({now.relative[1]:.2f} to {now.relative[2]:.2f})"
+    text = (
+        f"Over the whole scale the slope index for the {share.phrase} is {points(now.slope[0])} points "
+        f"({points(now.slope[1])} to {points(now.slope[2])}) and the relative index {now.relative[0]:.2f} "
+        f"({now.relative[1]:.2f} to {now.relative[2]:.2f})"
+    )
     if first == last:
         return text + "."
     step, low, high = narrowing(share, as_of)
@@ -149,7 +156,10 @@ def _say_narrowing(share: Share, as_of: str) -> str:
         nearest, furthest = sorted((abs(low), abs(high)))
         verdict = f"The gap {moved} ({nearest:.1f} to {furthest:.1f})"
     else:
-        verdict = f"Whether the gap changed cannot be told: it {moved}, and anything from {-low:.1f} wider to {high:.1f} narrower is possible"
+        verdict = (
+            f"Whether the gap changed cannot be told: it {moved}, and anything from {-low:.1f} wider to {high:.1f} "
+            "narrower is possible"
+        )
     return (
         text
         + f"; in {periods.label(first)} they were {points(slopes[first].slope[0])} and {slopes[first].relative[0]:.2f}. {verdict}."
@@ -174,12 +184,14 @@ def describe_missing(as_of: str) -> Markdown:
         )
         then, now = share.iloc[0], share.iloc[-1]
         before = (
-            f" ({periods.label(share.index[0])}: {words.percent(then[REFERRALS], 1)} and {words.percent(then[FINISHED], 1)})"
+            f" ({periods.label(share.index[0])}: {words.percent(then[REFERRALS], 1)} and "
+            f"{words.percent(then[FINISHED], 1)})"
             if len(share) > 1
             else ""
         )
         parts.append(
-            f"{name.lower()} for {words.percent(now[REFERRALS], 1)} of referrals and {words.percent(now[FINISHED], 1)} of finished courses{before}"
+            f"{name.lower()} for {words.percent(now[REFERRALS], 1)} of referrals and "
+            f"{words.percent(now[FINISHED], 1)} of finished courses{before}"
         )
     return words.say(f"In {periods.label(years(as_of)[-1])} the information is missing on {words.listed(parts)}.")
 
@@ -197,7 +209,9 @@ def describe_gaps(share: Share, as_of: str) -> Markdown:
         or ["none"]
     )
     return words.say(
-        f"Gaps in the {share.phrase}, in points against the reference group, from the first year of each group to {periods.label(years(as_of)[-1])}. Narrowed: {say('narrowed')}. Widened: {say('widened')}. The others show no clear change; the tenths between the ends are in the table."
+        f"Gaps in the {share.phrase}, in points against the reference group, from the first year of each group to "
+        f"{periods.label(years(as_of)[-1])}. Narrowed: {say('narrowed')}. Widened: {say('widened')}. The others "
+        "show no clear change; the tenths between the ends are in the table."
     )
 
 
@@ -245,10 +259,12 @@ def plot_gradient(share: Share, as_of: str) -> charts.Chart:
     value = lambda group, year: share.write(table.loc[(group, year), "value"])
     canvas = charts.open_canvas(
         f"groups_gradient_{share.part}",
-        f"In {periods.label(last)} the {share.phrase} was {value(MOST, last)} in the most deprived tenth of England, {value(LEAST, last)} in the least",
+        f"In {periods.label(last)} the {share.phrase} was {value(MOST, last)} in the most deprived tenth of "
+        f"England, {value(LEAST, last)} in the least",
         f"{share.name} by tenth of neighbourhoods: 1 least, 10 most deprived; England",
         [
-            "Tenth 1 is the least deprived, 10 the most: the opposite of the numbering of the Office for National Statistics. Bars: 95% intervals. The vertical axis does not start at zero."
+            "Tenth 1 is the least deprived, 10 the most: the opposite of the numbering of the Office for National "
+            "Statistics. Bars: 95% intervals. The vertical axis does not start at zero."
         ],
         SOURCES,
         as_of,
@@ -274,7 +290,11 @@ def plot_gradient(share: Share, as_of: str) -> charts.Chart:
     if share.kind == "proportion":
         charts.show_percent(canvas.axes)
     frame = _download(table, share)
-    alt = f"Points by tenth of deprivation: {value(LEAST, last)} in the least and {value(MOST, last)} in the most deprived tenth in {periods.label(last)}; {value(LEAST, first)} and {value(MOST, first)} in {periods.label(first)}. The vertical axis does not start at zero."
+    alt = (
+        f"Points by tenth of deprivation: {value(LEAST, last)} in the least and {value(MOST, last)} in the most "
+        f"deprived tenth in {periods.label(last)}; {value(LEAST, first)} and {value(MOST, first)} in "
+        f"{periods.label(first)}. The vertical axis does not start at zero."
+    )
     return charts.close_canvas(canvas, frame, alt)
 
 
@@ -348,7 +368,8 @@ def plot_slopes(chosen: tuple[Share, ...], as_of: str) -> charts.Chart:
         ]
     )
     alt = "Line charts of the slope index by year. " + " ".join(
-        f"{share.name}: {points(found[span[0]].slope[0])} in {periods.label(span[0])}, {points(found[span[-1]].slope[0])} in {periods.label(span[-1])}."
+        f"{share.name}: {points(found[span[0]].slope[0])} in {periods.label(span[0])}, "
+        f"{points(found[span[-1]].slope[0])} in {periods.label(span[-1])}."
         for share, found in slopes.items()
     )
     return charts.close_canvas(canvas, frame, alt)
@@ -375,10 +396,13 @@ def plot_groups(share: Share, as_of: str) -> charts.Chart:
     high, low = ends[widest].idxmax(), ends[widest].idxmin()
     canvas = charts.open_canvas(
         f"groups_{share.part}",
-        f"The {share.phrase} differs most by {DIMENSIONS[widest].lower()}: {share.write(ends[widest][high])} for {_lower(high)}, {share.write(ends[widest][low])} for {_lower(low)} in {periods.label(span[-1])}",
+        f"The {share.phrase} differs most by {DIMENSIONS[widest].lower()}: {share.write(ends[widest][high])} for "
+        f"{_lower(high)}, {share.write(ends[widest][low])} for {_lower(low)} in {periods.label(span[-1])}",
         f"{share.unit}, England",
         [
-            f"Bands: 95% intervals. Dashed grey: not stated. {_name_ended(table[enough].loc['age_group'], span)}Groups with fewer than {words.count(FEWEST)} courses at caseness in a year are in the download only. Axes do not start at zero."
+            "Bands: 95% intervals. Dashed grey: not stated. "
+            f"{_name_ended(table[enough].loc['age_group'], span)}Groups with fewer than {words.count(FEWEST)} "
+            "courses at caseness in a year are in the download only. Axes do not start at zero."
         ],
         SOURCES,
         as_of,
@@ -393,7 +417,8 @@ def plot_groups(share: Share, as_of: str) -> charts.Chart:
             charts.show_percent(panel.axes)
     frame = _download(table, share)
     alt = f"Line charts of the {share.phrase} by year. In {periods.label(span[-1])}, " + " ".join(
-        f"{DIMENSIONS[dimension].lower()}: {words.listed(f'{label(group)} {value:.1f}' for group, value in values.items())}."
+        f"{DIMENSIONS[dimension].lower()}: "
+        f"{words.listed(f'{label(group)} {value:.1f}' for group, value in values.items())}."
         for dimension, values in ends.items()
     )
     return charts.close_canvas(canvas, frame, alt)
@@ -405,7 +430,10 @@ def _name_ended(values: pd.DataFrame, span: pd.PeriodIndex) -> str:
     ended = ended[ended.index.get_level_values("period") < span[-1]]
     if ended.empty:
         return ""
-    return f"Age bands changed in 2021/22; grey, from the bottom up: {words.listed(ended.index.get_level_values('group'))}. "
+    return (
+        "Age bands changed in 2021/22; grey, from the bottom up: "
+        f"{words.listed(ended.index.get_level_values('group'))}. "
+    )
 
 
 def _lower(group: str) -> str:
@@ -447,7 +475,8 @@ def _draw_groups(panel: charts.Canvas, dimension: str, values: pd.DataFrame, spa
                 panel,
                 rows["x"].iloc[-1],
                 rows["value"].iloc[-1],
-                f"{ {LEAST: 'Least deprived', MOST: 'Most deprived'}.get(name, label(name)) } {rows['value'].iloc[-1]:.1f}",
+                f"{ {LEAST: 'Least deprived', MOST: 'Most deprived'}.get(name, label(name)) } "
+                f"{rows['value'].iloc[-1]:.1f}",
                 colours[name],
             )
     panel.axes.set(xlabel="", ylabel="")

@@ -159,9 +159,14 @@ def answer(measure: str, start: str, target: float, target_year: str, as_of: str
         else "outside the 95% interval"
     )
     return words.say(
-        f"**A reader of May 2020 would have been told {words.million(pool['median'])} and a chance of {prospects.nearest_five(pool.reach)}; it came to {words.million(pool.outturn)}, {where}.**",
-        f"The forecast was {_off(pool.error)}. The trend lines were {_off(table.at['linear', 'error'])} (straight) and {_off(table.at['log_linear', 'error'])} (constant growth); assuming no change was {_off(table.at['no_change', 'error'])}.",
-        f"Nearest in its median was {MODELS[closest]}; best as a whole distribution (CRPS) was {MODELS[table['crps'].astype(float).idxmin()]}. The target itself was {words.percent(100 * (target / pool.outturn - 1))} above what happened.",
+        f"**A reader of May 2020 would have been told {words.million(pool['median'])} and a chance of "
+        f"{prospects.nearest_five(pool.reach)}; it came to {words.million(pool.outturn)}, {where}.**",
+        f"The forecast was {_off(pool.error)}. The trend lines were {_off(table.at['linear', 'error'])} (straight) "
+        f"and {_off(table.at['log_linear', 'error'])} (constant growth); assuming no change was "
+        f"{_off(table.at['no_change', 'error'])}.",
+        f"Nearest in its median was {MODELS[closest]}; best as a whole distribution (CRPS) was "
+        f"{MODELS[table['crps'].astype(float).idxmin()]}. The target itself was "
+        f"{words.percent(100 * (target / pool.outturn - 1))} above what happened.",
     )
 
 
@@ -189,7 +194,8 @@ def list_tellings(measure: str, start: str, target: float, target_year: str, as_
     outturn = words.count(table["outturn"].iloc[0])
     return words.Table(
         "hindsight_may_2020",
-        f"What was said on 1 May 2020 of {periods.label(periods.parse(target_year, 'year'))}, when {outturn} started treatment",
+        f"What was said on 1 May 2020 of {periods.label(periods.parse(target_year, 'year'))}, when {outturn} "
+        "started treatment",
         shown,
     )
 
@@ -217,7 +223,8 @@ def list_skill(measure: str, start: str, as_of: str, target: float) -> words.Tab
         )
     return words.Table(
         "hindsight_skill",
-        "The pool by years ahead, over all origins; a negative percentage in the last columns means that the pool was better",
+        "The pool by years ahead, over all origins; a negative percentage in the last columns means that the pool "
+        "was better",
         pd.DataFrame(rows),
     )
 
@@ -231,12 +238,19 @@ def describe_gap(measure: str, target: float, target_year: str, as_of: str) -> M
     after = table["added"][PANDEMIC[-1] + 1 :].sum()
     parts = split_by_referrals(target, target_year, as_of)
     return words.say(
-        f"Against a straight line from {periods.label(table.index[0] - 1)} to the target, {words.count(-total)} are missing.",
-        f"{words.count(-before)} ({words.percent(100 * before / total)}) were missing before the pandemic's first year began;",
-        f"{words.count(-during)} ({words.percent(100 * during / total)}) opened in {words.listed(periods.label(year) for year in PANDEMIC)}, the fall and the rebound together;",
-        f"{words.count(-after)} ({words.percent(100 * after / total)}) came after, when the line asked for {words.count(table['line'].iloc[0])} more each year and numbers hardly moved.",
-        f"Of the growth there was, {words.count(parts['referrals'])} came from more referrals and {words.count(parts['share'])} from a larger share starting ({words.percent(parts['share_then'], 1)} then, {words.percent(parts['share_now'], 1)} now).",
-        f"**{'Even if every referral received that year had started treatment, the target would have been missed' if parts['share_needed'] > 100 else 'To reach it, ' + words.percent(parts['share_needed']) + ' of that year’s referrals would have had to start'}**: it was {words.percent(parts['share_needed'])} of the {words.million(parts['referrals_now'])} referrals.",
+        f"Against a straight line from {periods.label(table.index[0] - 1)} to the target, {words.count(-total)} are "
+        "missing.",
+        f"{words.count(-before)} ({words.percent(100 * before / total)}) were missing before the pandemic's first "
+        "year began;",
+        f"{words.count(-during)} ({words.percent(100 * during / total)}) opened in "
+        f"{words.listed(periods.label(year) for year in PANDEMIC)}, the fall and the rebound together;",
+        f"{words.count(-after)} ({words.percent(100 * after / total)}) came after, when the line asked for "
+        f"{words.count(table['line'].iloc[0])} more each year and numbers hardly moved.",
+        f"Of the growth there was, {words.count(parts['referrals'])} came from more referrals and "
+        f"{words.count(parts['share'])} from a larger share starting ({words.percent(parts['share_then'], 1)} then, "
+        f"{words.percent(parts['share_now'], 1)} now).",
+        f"**{'Even if every referral received that year had started treatment, the target would have been missed' if parts['share_needed'] > 100 else 'To reach it, ' + words.percent(parts['share_needed']) + ' of that year’s referrals would have had to start'}**: "
+        f"it was {words.percent(parts['share_needed'])} of the {words.million(parts['referrals_now'])} referrals.",
     )
 
 
@@ -254,7 +268,8 @@ def plot_errors(measure: str, start: str, as_of: str, target: float) -> charts.C
     share = 100 * pool["inside80"].mean()
     canvas = charts.open_canvas(
         "hindsight_errors",
-        f"{pool['inside80'].sum()} of {len(pool)} outturns lay inside the 80% interval; the median was off by {words.percent(pool['error'].abs().mean())} on average",
+        f"{pool['inside80'].sum()} of {len(pool)} outturns lay inside the 80% interval; the median was off by "
+        f"{words.percent(pool['error'].abs().mean())} on average",
         "Error of the forecast median, per cent of the outturn, by last year known and year forecast",
         ["Bold: outside the 80% interval. Forecasts from one row are not independent of each other, nor are rows."],
         "OHID Fingertips, NHS England and predecessors; forecasts by this project",
@@ -304,7 +319,12 @@ def plot_errors(measure: str, start: str, as_of: str, target: float) -> charts.C
     for name in ("origin", "year"):
         frame[name] = [periods.label(period) for period in frame[name]]
     worst = pool.loc[pool["error"].abs().idxmax()]
-    alt = f"Table of {len(pool)} forecast errors, from {words.percent(pool['error'].min())} to {words.percent(pool['error'].max())}; the largest, made from {periods.label(worst.origin)} for {periods.label(worst.year)}. {words.percent(share)} of the outturns lay inside the 80% interval and {words.percent(100 * pool['inside95'].mean())} inside the 95% interval."
+    alt = (
+        f"Table of {len(pool)} forecast errors, from {words.percent(pool['error'].min())} to "
+        f"{words.percent(pool['error'].max())}; the largest, made from {periods.label(worst.origin)} for "
+        f"{periods.label(worst.year)}. {words.percent(share)} of the outturns lay inside the 80% interval and "
+        f"{words.percent(100 * pool['inside95'].mean())} inside the 95% interval."
+    )
     return charts.close_canvas(canvas, frame, alt)
 
 
@@ -315,10 +335,13 @@ def plot_gap(measure: str, target: float, target_year: str, as_of: str) -> chart
     during = 100 * table["added"][PANDEMIC].sum() / total
     canvas = charts.open_canvas(
         "hindsight_gap",
-        f"{words.percent(during)} of the gap opened in the two pandemic years; {words.percent(100 - during)} in the others",
-        f"Change in starts less the {words.count(table['line'].iloc[0])} a year that a straight line to the target asks for",
+        f"{words.percent(during)} of the gap opened in the two pandemic years; {words.percent(100 - during)} in the "
+        "others",
+        f"Change in starts less the {words.count(table['line'].iloc[0])} a year that a straight line to the target "
+        "asks for",
         [
-            "The line joins two published end points; no official path was found. Dark: the pandemic’s first year and the rebound."
+            "The line joins two published end points; no official path was found. Dark: the pandemic’s first year "
+            "and the rebound."
         ],
         "OHID Fingertips, NHS England and predecessors",
         as_of,

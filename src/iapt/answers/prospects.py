@@ -159,9 +159,13 @@ def answer(question: Question) -> Markdown:
     total = np.median(question.total(question.year))
     low, high = np.quantile(question.total(question.year), [0.1, 0.9])
     return words.say(
-        f"**The chance that {words.million(question.target)} {_what(question)} in {periods.label(question.year)} is {nearest_five(table['pooled'])}.**",
-        f"The forecast is {words.million(total)}, and with 80% probability between {words.million(low)} and {words.million(high)}.",
-        f"Depending on the model the chance is {nearest_five(members.min())} to {nearest_five(members.max())}; depending on the years that the forecast looks at, {nearest_five(windows.min())} to {nearest_five(windows.max())}.",
+        f"**The chance that {words.million(question.target)} {_what(question)} in {periods.label(question.year)} is "
+        f"{nearest_five(table['pooled'])}.**",
+        f"The forecast is {words.million(total)}, and with 80% probability between {words.million(low)} and "
+        f"{words.million(high)}.",
+        f"Depending on the model the chance is {nearest_five(members.min())} to {nearest_five(members.max())}; "
+        f"depending on the years that the forecast looks at, {nearest_five(windows.min())} to "
+        f"{nearest_five(windows.max())}.",
     )
 
 
@@ -177,7 +181,8 @@ def list_windows(question: Question) -> words.Table:
     shown = reach_by_window(question)[list(names)].T.map(nearest_five).rename(index=names)
     return words.Table(
         "target_windows",
-        f"Chance of {words.million(question.target)} in {periods.label(question.year)}, by model and by the years looked at",
+        f"Chance of {words.million(question.target)} in {periods.label(question.year)}, by model and by the years "
+        "looked at",
         shown.rename_axis("Model").reset_index(),
     )
 
@@ -188,8 +193,12 @@ def describe_windows(question: Question) -> Markdown:
     factor = question.target / question.by_year.iloc[-1]
     rates = base_rate(factor)
     return words.say(
-        f"The pool gives {nearest_five(pooled.min())} when it looks at {pooled.idxmin()} and {nearest_five(pooled.max())} when it looks at {pooled.idxmax()}: the choice of years matters as much as the choice of model.",
-        f"Growth of this size is rare elsewhere too: {words.percent(100 * rates[0], 1)} of public yearly series came to {factor:.2f} times their last value or more in five years, and {words.percent(100 * rates[1], 1)} of those that had grown steadily before."
+        f"The pool gives {nearest_five(pooled.min())} when it looks at {pooled.idxmin()} and "
+        f"{nearest_five(pooled.max())} when it looks at {pooled.idxmax()}: the choice of years matters as much as "
+        "the choice of model.",
+        f"Growth of this size is rare elsewhere too: {words.percent(100 * rates[0], 1)} of public yearly series "
+        f"came to {factor:.2f} times their last value or more in five years, and {words.percent(100 * rates[1], 1)} "
+        "of those that had grown steadily before."
         if rates
         else "",
     )
@@ -199,9 +208,13 @@ def describe_pace(question: Question) -> Markdown:
     """The pace needed beside the pace achieved; not a forecast."""
     pace = growth_needed(question)
     return words.say(
-        f"**To reach {words.million(question.target)} in {periods.label(question.year)} the number has to grow by {words.percent(pace['needed'], 1)} a year, {words.count(pace['needed_people'])} more people each year, for {pace['years']} years.**",
-        f"Over the {pace['back']} years before it grew by {words.percent(pace['achieved'], 1)} a year, {words.count(pace['achieved_people'])} people;",
-        f"the best {pace['run']} years in a row on record brought {words.percent(pace['best'], 1)} a year, {words.count(pace['best_people'])} people.",
+        f"**To reach {words.million(question.target)} in {periods.label(question.year)} the number has to grow by "
+        f"{words.percent(pace['needed'], 1)} a year, {words.count(pace['needed_people'])} more people each year, "
+        f"for {pace['years']} years.**",
+        f"Over the {pace['back']} years before it grew by {words.percent(pace['achieved'], 1)} a year, "
+        f"{words.count(pace['achieved_people'])} people;",
+        f"the best {pace['run']} years in a row on record brought {words.percent(pace['best'], 1)} a year, "
+        f"{words.count(pace['best_people'])} people.",
     )
 
 
@@ -210,8 +223,10 @@ def describe_shortfall(question: Question) -> Markdown:
     short = question.target - question.total(question.year)
     low, middle, high = np.quantile(short, [0.1, 0.5, 0.9])
     return words.say(
-        f"Half of the paths fall short by more than {words.count(round(middle, -3))}; with 80% probability the shortfall is between {_people(low)} and {_people(high)}.",
-        f"Counting a target that is passed as no shortfall, the mean is {words.count(round(np.maximum(short, 0).mean(), -3))}.",
+        f"Half of the paths fall short by more than {words.count(round(middle, -3))}; with 80% probability the "
+        f"shortfall is between {_people(low)} and {_people(high)}.",
+        "Counting a target that is passed as no shortfall, the mean is "
+        f"{words.count(round(np.maximum(short, 0).mean(), -3))}.",
     )
 
 
@@ -259,7 +274,8 @@ def list_evaluation(question: Question) -> words.Table:
     )
     return words.Table(
         "target_evaluation",
-        f"Forecasts of 1 to 8 quarters made from each earlier quarter: {table['forecasts'].iloc[0]} forecasts, but only {table['windows'].iloc[0]} windows that do not overlap",
+        f"Forecasts of 1 to 8 quarters made from each earlier quarter: {table['forecasts'].iloc[0]} forecasts, but "
+        f"only {table['windows'].iloc[0]} windows that do not overlap",
         shown,
     )
 
@@ -310,13 +326,17 @@ def plot_fan(question: Question) -> charts.Chart:
     """The forecast by financial year: 50, 80 and 95% of the paths, the trend lines beside it, and the target."""
     bands, y = _bands(question), question.by_year
     chance = question.forecast.reach(question.target, question.target_quarters).at["pooled", "probability"]
-    title = f"Forecast for {periods.label(question.year)}: {words.million(bands['median'].iloc[-1])}; the chance of {words.million(question.target)} is {nearest_five(chance)}"
+    title = (
+        f"Forecast for {periods.label(question.year)}: {words.million(bands['median'].iloc[-1])}; the chance of "
+        f"{words.million(question.target)} is {nearest_five(chance)}"
+    )
     canvas = charts.open_canvas(
         "target_fan",
         title,
         f"{data.label(question.measure)}, referrals a financial year, England",
         [
-            "Bands hold 50, 80 and 95% of the simulated paths of four pooled models. Dotted: trend lines, which understate their uncertainty and are not part of the forecast.",
+            "Bands hold 50, 80 and 95% of the simulated paths of four pooled models. Dotted: trend lines, which "
+            "understate their uncertainty and are not part of the forecast.",
             charts.explain_hollow([data.figures(question.measure, "year", question.as_of)[y.index[0] :]]),
         ],
         "OHID Fingertips, NHS England and predecessors; forecast by this project",
@@ -352,7 +372,13 @@ def plot_fan(question: Question) -> charts.Chart:
     charts.show_counts(canvas.axes, max(bands["high95"].max(), question.target) * 1.12)
     table = pd.concat([pd.DataFrame({"observed": y}), bands.assign(**lines)]).rename_axis("year").reset_index()
     table["year"] = [periods.label(year) for year in table["year"]]
-    alt = f"Fan chart by financial year. {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for {periods.label(question.year)} {words.million(bands['median'].iloc[-1])}, 80% of paths between {words.million(bands['low80'].iloc[-1])} and {words.million(bands['high80'].iloc[-1])}, 95% between {words.million(bands['low95'].iloc[-1])} and {words.million(bands['high95'].iloc[-1])}; target {words.count(question.target)}."
+    alt = (
+        f"Fan chart by financial year. {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for "
+        f"{periods.label(question.year)} {words.million(bands['median'].iloc[-1])}, 80% of paths between "
+        f"{words.million(bands['low80'].iloc[-1])} and {words.million(bands['high80'].iloc[-1])}, 95% between "
+        f"{words.million(bands['low95'].iloc[-1])} and {words.million(bands['high95'].iloc[-1])}; target "
+        f"{words.count(question.target)}."
+    )
     return charts.close_canvas(canvas, table, alt)
 
 
@@ -361,10 +387,12 @@ def plot_pace(question: Question) -> charts.Chart:
     y, pace = question.by_year, growth_needed(question)
     canvas = charts.open_canvas(
         "target_pace",
-        f"The target asks for {words.percent(pace['needed'], 1)} a year; the {pace['back']} years before brought {words.percent(pace['achieved'], 1)}",
+        f"The target asks for {words.percent(pace['needed'], 1)} a year; the {pace['back']} years before brought "
+        f"{words.percent(pace['achieved'], 1)}",
         f"{data.label(question.measure)}, referrals a financial year, England",
         [
-            "The dashed line is the constant growth that would just reach the target: a pace needed, not a forecast and not an official path."
+            "The dashed line is the constant growth that would just reach the target: a pace needed, not a "
+            "forecast and not an official path."
         ],
         "OHID Fingertips, NHS England and predecessors",
         question.as_of,
@@ -397,7 +425,11 @@ def plot_pace(question: Question) -> charts.Chart:
     charts.show_counts(canvas.axes, question.target * 1.12)
     table = pd.DataFrame({"observed": y, "pace_needed": needed}).rename_axis("year").reset_index()
     table["year"] = [periods.label(year) for year in table["year"]]
-    alt = f"Line chart: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; a dashed line of {words.percent(pace['needed'], 1)} a year leads to {words.count(question.target)} in {periods.label(question.year)}."
+    alt = (
+        f"Line chart: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; a dashed line of "
+        f"{words.percent(pace['needed'], 1)} a year leads to {words.count(question.target)} in "
+        f"{periods.label(question.year)}."
+    )
     return charts.close_canvas(canvas, table, alt)
 
 
@@ -412,7 +444,8 @@ def plot_first_passage(question: Question) -> charts.Chart:
     canvas = charts.open_canvas(
         "target_first_passage",
         title,
-        f"Probability that four quarters in a row have come to {words.million(question.target)}, by the end of each year",
+        f"Probability that four quarters in a row have come to {words.million(question.target)}, by the end of each "
+        "year",
         ["By that year, not in that year: once reached, it stays counted."],
         "forecast by this project from figures of OHID, NHS England and predecessors",
         question.as_of,

@@ -8,7 +8,10 @@ from iapt.show import words
 
 
 def show(measures: list[str], as_of: str, *tables: str) -> words.Table:
-    """The sources of these measures that were known on a day, with the number of figures from each; of England where no `tables` are named."""
+    """The sources of these measures that were known on a day, with the number of figures from each.
+
+    Of the figures for England, or of those in the `tables` named.
+    """
     known = pd.concat([data.known(as_of, table) for table in tables or ("england",)])
     counts = known[known["measure"].isin(measures)]["source"].value_counts()
     cards = data.load()["sources"].set_index("id").loc[sorted(counts.index)]

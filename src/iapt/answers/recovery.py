@@ -76,7 +76,10 @@ def answer(as_of: str) -> Markdown:
     rates = by_quarter(as_of).dropna(subset="rate")
     last = rates.iloc[-1]
     above = last.rate >= standard()
-    opening = f"**The recovery rate was {words.percent(last.rate, 1)} in {periods.label(rates.index[-1])}, {'above' if above else 'below'} the standard of {words.percent(standard())}.**"
+    opening = (
+        f"**The recovery rate was {words.percent(last.rate, 1)} in {periods.label(rates.index[-1])}, "
+        f"{'above' if above else 'below'} the standard of {words.percent(standard())}.**"
+    )
     first = first_met(as_of)
     if first is None:
         return words.say(opening, "No quarter had met it by then.")
@@ -97,11 +100,15 @@ def describe_uncertainty(as_of: str) -> Markdown:
     rates = by_quarter(as_of).dropna(subset="rate")
     width = ((rates["high"] - rates["low"]) / 2).iloc[-1]
     near = rates[(rates["low"] < standard()) & (rates["high"] > standard())]
-    text = f"With so many people behind each quarter chance moves the national rate by only ±{width:.2f} points (95% interval)"
+    text = (
+        f"With so many people behind each quarter chance moves the national rate by only ±{width:.2f} points (95% "
+        "interval)"
+    )
     return words.say(
         text
         + (
-            f"; still, the verdict of {len(near)} {'quarter' if len(near) == 1 else 'quarters'} ({words.listed(periods.label(p) for p in near.index)}) lies within it."
+            f"; still, the verdict of {len(near)} {'quarter' if len(near) == 1 else 'quarters'} "
+            f"({words.listed(periods.label(p) for p in near.index)}) lies within it."
             if len(near)
             else ", less than any distance from the standard."
         )
@@ -117,7 +124,8 @@ def describe_screen(as_of: str) -> Markdown:
         f"Of {len(table)} months {len(outside)} lie outside the limits"
         + (f" ({words.listed(periods.label(p) for p in outside.index)})" if len(outside) else "")
         + f"; {others} more carry a weaker signal.",
-        f"This is a screen, not a verdict: put through the same steps, {len(table)} months in which nothing happened show at least one signal {words.percent(trends.false_signal_rate(len(table)))} of the time.",
+        f"This is a screen, not a verdict: put through the same steps, {len(table)} months in which nothing "
+        f"happened show at least one signal {words.percent(trends.false_signal_rate(len(table)))} of the time.",
     )
 
 
@@ -179,7 +187,13 @@ def plot_rate(as_of: str) -> charts.Chart:
         {"frequency": "month", "period": months.index.astype(str), "rate": months.to_numpy(), "basis": "published"}
     )
     table = pd.concat([quarterly, by_month], ignore_index=True)[["frequency", "period", "rate", "low", "high", "basis"]]
-    alt = f"Line chart of the recovery rate by quarter: {words.percent(known.iloc[0], 1)} in {periods.label(known.index[0])}, lowest {words.percent(known.min(), 1)} in {periods.label(known.idxmin())}, highest {words.percent(known.max(), 1)} in {periods.label(known.idxmax())}, {words.percent(known.iloc[-1], 1)} in {periods.label(known.index[-1])}; the standard is {words.percent(standard())}. The vertical axis does not start at zero."
+    alt = (
+        f"Line chart of the recovery rate by quarter: {words.percent(known.iloc[0], 1)} in "
+        f"{periods.label(known.index[0])}, lowest {words.percent(known.min(), 1)} in "
+        f"{periods.label(known.idxmin())}, highest {words.percent(known.max(), 1)} in "
+        f"{periods.label(known.idxmax())}, {words.percent(known.iloc[-1], 1)} in {periods.label(known.index[-1])}; "
+        f"the standard is {words.percent(standard())}. The vertical axis does not start at zero."
+    )
     return charts.close_canvas(canvas, table, alt)
 
 
@@ -193,7 +207,8 @@ def plot_screen(as_of: str) -> charts.Chart:
         title,
         "Recovery rate less its trend and season, percentage points by month, England",
         [
-            "Grey band: mean plus and minus 2.66 times the mean moving range. Large points lie outside; some months do so by chance.",
+            "Grey band: mean plus and minus 2.66 times the mean moving range. Large points lie outside; some "
+            "months do so by chance.",
             charts.name_breaks(RATE, table.index),
         ],
         "OHID Fingertips, NHS England and predecessors",
@@ -210,9 +225,11 @@ def plot_screen(as_of: str) -> charts.Chart:
     charts.mark_breaks(canvas, RATE, table.index)
     frame = table.reset_index(names="month").assign(month=table.index.astype(str))
     alt = (
-        f"Individuals chart of {len(table)} months, limits {table['lower'].iloc[0]:+.2f} and {table['upper'].iloc[0]:+.2f} points; {len(outside)} months lie outside"
+        f"Individuals chart of {len(table)} months, limits {table['lower'].iloc[0]:+.2f} and "
+        f"{table['upper'].iloc[0]:+.2f} points; {len(outside)} months lie outside"
         + (
-            f", lowest {table['value'].min():+.1f} in {periods.label(table['value'].idxmin())}, highest {table['value'].max():+.1f} in {periods.label(table['value'].idxmax())}."
+            f", lowest {table['value'].min():+.1f} in {periods.label(table['value'].idxmin())}, highest "
+            f"{table['value'].max():+.1f} in {periods.label(table['value'].idxmax())}."
             if len(outside)
             else "."
         )
@@ -228,13 +245,17 @@ def plot_reliable(as_of: str) -> charts.Chart:
     }
     last = {measure: table["value"].dropna() for measure, table in rates.items()}
     year = last[IMPROVED].index[-1]
-    title = f"{words.percent(last[IMPROVED].iloc[-1])} of those who finished in {periods.label(year)} reliably improved; {words.percent(last[RELIABLE].iloc[-1])} of those at caseness reliably recovered"
+    title = (
+        f"{words.percent(last[IMPROVED].iloc[-1])} of those who finished in {periods.label(year)} reliably "
+        f"improved; {words.percent(last[RELIABLE].iloc[-1])} of those at caseness reliably recovered"
+    )
     canvas = charts.open_canvas(
         "recovery_reliable",
         title,
         "Per cent, England, by financial year",
         [
-            "Reliable improvement is a share of all who finished; the other two are shares of those at caseness at the start.",
+            "Reliable improvement is a share of all who finished; the other two are shares of those at caseness at "
+            "the start.",
             charts.name_breaks(RATE, rates[RATE].index),
         ],
         "NHS England and predecessors",
@@ -259,7 +280,8 @@ def plot_reliable(as_of: str) -> charts.Chart:
     alt = (
         "Three lines by year. "
         + " ".join(
-            f"{data.label(measure)}: {words.percent(y.iloc[0], 1)} in {periods.label(y.index[0])}, {words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}."
+            f"{data.label(measure)}: {words.percent(y.iloc[0], 1)} in {periods.label(y.index[0])}, "
+            f"{words.percent(y.iloc[-1], 1)} in {periods.label(y.index[-1])}."
             for measure, y in last.items()
         )
         + " The vertical axis does not start at zero."

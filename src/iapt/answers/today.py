@@ -101,13 +101,16 @@ def answer(measure: str, as_of: str, target: float, target_year: str) -> Markdow
     pace = prospects.growth_needed(question)
     total = project(measure, as_of, target_year)[TREATMENTS[0]].iloc[:, -1]
     spread = (
-        f"{prospects.nearest_five(chance.min())} to {prospects.nearest_five(chance.max())}, depending on how the pandemic is treated"
+        f"{prospects.nearest_five(chance.min())} to {prospects.nearest_five(chance.max())}, depending on how the "
+        "pandemic is treated"
         if prospects.nearest_five(chance.min()) != prospects.nearest_five(chance.max())
         else "however the pandemic is treated"
     )
     return words.say(
-        f"**The chance that {words.count(target)} finish a course in {periods.label(question.year)} is {prospects.nearest_five(chance[TREATMENTS[0]])} ({spread}).**",
-        f"The forecast is {words.million(total.median())}; the target asks for {words.percent(pace['needed'], 1)} more each year, and the last {pace['back']} years brought {words.percent(pace['achieved'], 1)} a year.",
+        f"**The chance that {words.count(target)} finish a course in {periods.label(question.year)} is "
+        f"{prospects.nearest_five(chance[TREATMENTS[0]])} ({spread}).**",
+        f"The forecast is {words.million(total.median())}; the target asks for {words.percent(pace['needed'], 1)} "
+        f"more each year, and the last {pace['back']} years brought {words.percent(pace['achieved'], 1)} a year.",
     )
 
 
@@ -118,8 +121,10 @@ def describe_direction(as_of: str) -> Markdown:
     lows, highs = zip(*(frame.iloc[:, -1].quantile([0.1, 0.9]) for frame in table.values()))
     starts = data.series("started_treatment", "year", as_of).dropna()
     return words.say(
-        f"No national target is set on starts any more. {words.count(starts.iloc[-1])} started treatment in {periods.label(starts.index[-1])};",
-        f"for 2028/29 the treatments give {words.million(min(medians))} to {words.million(max(medians))}, with 80% intervals that reach from {words.million(min(lows))} to {words.million(max(highs))}.",
+        f"No national target is set on starts any more. {words.count(starts.iloc[-1])} started treatment in "
+        f"{periods.label(starts.index[-1])};",
+        f"for 2028/29 the treatments give {words.million(min(medians))} to {words.million(max(medians))}, with 80% "
+        f"intervals that reach from {words.million(min(lows))} to {words.million(max(highs))}.",
     )
 
 
@@ -176,7 +181,8 @@ def plot_fan(measure: str, as_of: str, last_year: str, target: float | None = No
         title,
         f"{data.label(measure)}, referrals a financial year, England",
         [
-            "Bands hold 50, 80 and 95% of the paths of four pooled models, pandemic left as it is. Dotted: medians with the pandemic filled in, and since 2021 alone.",
+            "Bands hold 50, 80 and 95% of the paths of four pooled models, pandemic left as it is. Dotted: medians "
+            "with the pandemic filled in, and since 2021 alone.",
             "As it is: by year, as some of its quarters are not published."
             if treatments(measure, as_of)[TREATMENTS[0]][0].index.freqstr.startswith("Y")
             else "",
@@ -217,7 +223,9 @@ def plot_fan(measure: str, as_of: str, last_year: str, target: float | None = No
     )
     table = table.rename_axis("year").reset_index().assign(year=[periods.label(p) for p in table.index])
     alt = (
-        f"Fan chart by financial year: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for {periods.label(year)} {words.million(median)}, 80% of paths between {words.million(bounds.iloc[1, -1])} and {words.million(bounds.iloc[5, -1])}, 95% between {words.million(bounds.iloc[0, -1])} and {words.million(bounds.iloc[6, -1])}"
-        + (f"; target {words.count(target)}." if target else ".")
+        f"Fan chart by financial year: {words.count(y.iloc[-1])} in {periods.label(y.index[-1])}; forecast for "
+        f"{periods.label(year)} {words.million(median)}, 80% of paths between {words.million(bounds.iloc[1, -1])} "
+        f"and {words.million(bounds.iloc[5, -1])}, 95% between {words.million(bounds.iloc[0, -1])} and "
+        f"{words.million(bounds.iloc[6, -1])}" + (f"; target {words.count(target)}." if target else ".")
     )
     return charts.close_canvas(canvas, table, alt)

@@ -220,7 +220,8 @@ def describe(addition: Addition) -> str:
             size = change.value - change.held.value
             share = f", {100 * size / change.held.value:+.2f} %" if change.held.value else ""
             lines.append(
-                f"  revised  {data.label(change.measure):<40} {change.value:>11,}, was {change.held.value:,} ({size:+,}{share}; {change.held.source})"
+                f"  revised  {data.label(change.measure):<40} {change.value:>11,}, was {change.held.value:,} "
+                f"({size:+,}{share}; {change.held.source})"
             )
     lines += [f"  missing  {data.label(measure):<40} suppressed" for measure in publication.suppressed]
     lines += [f"  note     {note}" for note in publication.notes]

@@ -44,7 +44,8 @@ def choose(wanted: list[str]) -> pd.DataFrame:
         if period not in set(table["period"]):
             near = ", ".join(difflib.get_close_matches(period, table["period"], 2)) or table["period"].iloc[-1]
             raise ValueError(
-                f"there is no address for {period!r} in data/publications.csv (near it: {near}); add a line with the address from the publication page"
+                f"there is no address for {period!r} in data/publications.csv (near it: {near}); add a line with "
+                "the address from the publication page"
             )
     held = set(zip(figures["frequency"], figures["period"]))
     lacking = [pair not in held for pair in zip(table["frequency"], table["period"])]

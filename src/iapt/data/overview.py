@@ -16,7 +16,8 @@ def write(stale: list[str]) -> str:
     known, tables = data.known(), data.load()
     newest = periods.label(data.newest_month()) if len(known) else "none"
     lines = [
-        f"{len(known)} figures of {known['measure'].nunique()} measures from {known['source'].nunique()} sources; newest month: {newest}",
+        f"{len(known)} figures of {known['measure'].nunique()} measures from {known['source'].nunique()} sources; "
+        f"newest month: {newest}",
         "",
     ]
     lines += [f"{'':<40}{'years':<22}{'quarters':<30}{'months':<22}"]
@@ -28,7 +29,8 @@ def write(stale: list[str]) -> str:
     unread = _find_unread(known, tables["publications"])
     lines += [
         "",
-        f"listed in publications.csv, not in the data: {', '.join(unread) + '; to add them: iapt fetch' if unread else 'none'}",
+        "listed in publications.csv, not in the data: "
+        f"{', '.join(unread) + '; to add them: iapt fetch' if unread else 'none'}",
     ]
     return "\n".join(lines + _head("reports out of date", stale))
 
@@ -59,7 +61,8 @@ def find_gaps(known: pd.DataFrame) -> list[str]:
                 gaps.append(
                     (
                         end - start,
-                        f"{data.label(measure)}: {periods.write(missing[start])} to {periods.write(missing[end - 1])}, {end - start} {frequency}{'s' * (end - start > 1)}",
+                        f"{data.label(measure)}: {periods.write(missing[start])} to "
+                        f"{periods.write(missing[end - 1])}, {end - start} {frequency}{'s' * (end - start > 1)}",
                     )
                 )
     return [text for _, text in sorted(gaps, key=lambda gap: -gap[0])]

@@ -392,7 +392,8 @@ def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
     if len(rows["england"]) != 1:
         raise Refusal(
             name,
-            f"one row with {columns['group']} {layout.text('england')} and {columns['variable']} {layout.text('total')}",
+            f"one row with {columns['group']} {layout.text('england')} and {columns['variable']} "
+            f"{layout.text('total')}",
             str(len(rows["england"])),
         )
     cells = {
@@ -446,7 +447,8 @@ def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
             return value
     raise Refusal(
         cell.place,
-        f"{'a percentage up to 100' if rate else 'a count'} for {layout.text(item)}, or one of {' '.join(layout.names['suppressed'])}",
+        f"{'a percentage up to 100' if rate else 'a count'} for {layout.text(item)}, or one of "
+        f"{' '.join(layout.names['suppressed'])}",
         repr(text),
     )
 
@@ -474,7 +476,8 @@ def _check_rates(name: str, known: dict[str, Decimal | None], codebook: list[dic
         if None not in (published, above, below) and below and abs(100 * above / below - published) > ROUNDING:
             raise Refusal(
                 f"{name}, England",
-                f"{entry['measure']} {100 * above / below:.2f} per cent, as {entry['numerator']} {above} over {entry['denominator']} {below} gives",
+                f"{entry['measure']} {100 * above / below:.2f} per cent, as {entry['numerator']} {above} over "
+                f"{entry['denominator']} {below} gives",
                 f"{published}",
             )
 
@@ -515,6 +518,7 @@ def _doubt_end(name: str, text: bytes) -> list[str]:
         []
         if text.endswith(b"\n")
         else [
-            f"{name}: the last row has no end of line, as if the file were cut off; compare its size with the one on the publication page"
+            f"{name}: the last row has no end of line, as if the file were cut off; compare its size with the one "
+            "on the publication page"
         ]
     )

@@ -186,7 +186,8 @@ def _check_figures(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
                     "places.csv",
                     number,
                     "region",
-                    f"{row['region']!r} is not {'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}",
+                    f"{row['region']!r} is not "
+                    f"{'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}",
                 )
             )
     for number, row in enumerate(rows["sources"], start=2):
@@ -250,7 +251,8 @@ def _check_counts(file: str, rows: list[dict[str, str]], rates: set[str], unit: 
                     file,
                     number,
                     "value",
-                    f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is part of",
+                    f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is "
+                    "part of",
                 )
             )
     return problems

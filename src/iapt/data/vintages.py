@@ -38,10 +38,10 @@ def day(as_of: str | None) -> pd.Timestamp | None:
 
 
 def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
-    """All published figures of a table (england, areas or groups) that were known on a day, with the standing and collection of their source.
+    """All published figures of a table (england, areas or groups) that were known on a day.
 
-    A figure is known from the day its source was published; where the card states a lag, from that many
-    days after the end of its period. `available` holds that day.
+    With the standing and collection of their source. A figure is known from the day its source was published; where
+    the card states a lag, from that many days after the end of its period. `available` holds that day.
     """
     dated = _date(table)
     limit = day(as_of)
@@ -237,5 +237,6 @@ def find_place(text: str) -> str:
     near = within[:3] or [by_key[key] for key in difflib.get_close_matches(short, by_key, 3, 0.4)]
     hint = f"nearest: {'; '.join(near)}. " if near else ""
     raise ValueError(
-        f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such as {names.index[-1]}"
+        f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such "
+        f"as {names.index[-1]}"
     )

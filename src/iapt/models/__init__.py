@@ -1,1 +1,1 @@
-"""Statistical methods: trends, forecasts and their evaluation, fair comparison. They take numbers and know nothing of where these come from."""
+"""Trends, forecasts and their evaluation, fair comparison: methods that know nothing of where their numbers come from."""

@@ -183,7 +183,8 @@ def _check_target_year(values: dict) -> None:
     last = known + LONGEST
     if not known < year <= last:
         raise ParameterError(
-            f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, the years ahead of the vintage {values['as_of']}"
+            f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, "
+            f"the years ahead of the vintage {values['as_of']}"
         )
 
 
@@ -196,7 +197,8 @@ def _check_start(values: dict) -> None:
     newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
     if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
         raise ParameterError(
-            f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least {FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
+            f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
+            f"{FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
         )
 
 

@@ -128,7 +128,8 @@ def _read_entry(file: str, name: str, entry: object) -> Run:
     keys = set(entry) if isinstance(entry, dict) else set()
     if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each"}:
         raise RunError(
-            f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found {', '.join(sorted(keys)) or entry!r}"
+            f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found "
+            f"{', '.join(sorted(keys)) or entry!r}"
         )
     return Run(
         name,

@@ -30,9 +30,8 @@ PRELOADED = (
 
 def preload() -> None:
     """Import once what runs need, before they fork off."""
-    os.environ.setdefault(
-        "PYDEVD_DISABLE_FILE_VALIDATION", "1"
-    )  # else the debugger, that every kernel loads, prints a warning here
+    # else the debugger, that every kernel loads, prints a warning here
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     execution.import_papermill()
     for name in PRELOADED:
         importlib.import_module(name)

@@ -75,9 +75,7 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
     except (OSError, ValueError) as error:
         raise runs.RunError(f"no dask scheduler answers at {scheduler}: {error}") from None
     try:
-        shipment = client.scatter(
-            pack(waiting), broadcast=True, hash=False
-        )  # a worker that joins later has it from another worker
+        shipment = client.scatter(pack(waiting), broadcast=True, hash=False)  # who joins later has it from another
         jobs = {}
         for job in waiting:
             task = Task(replace(job.run, notebook=Path(job.run.notebook.name)), kernel, limit)

@@ -82,7 +82,10 @@ def normalise(notebook) -> None:
             cell.outputs = _merge_streams(cell.outputs)
         for output in cell.get("outputs", []):
             if len(output.get("text", "")) > LONGEST_OUTPUT:
-                output.text = f"{output.text[:LONGEST_OUTPUT]}\n[{len(output.text) - LONGEST_OUTPUT:,} more characters were printed]\n"
+                output.text = (
+                    f"{output.text[:LONGEST_OUTPUT]}\n[{len(output.text) - LONGEST_OUTPUT:,} more characters were "
+                    "printed]\n"
+                )
             if output.get("name") == "stderr":
                 output.text = re.sub(r"^/\S{0,300}ipykernel_\d+/\d+\.py:", "line ", output.text, flags=re.MULTILINE)
                 output.text = re.sub(r"^/\S{0,300}/([\w.-]+/[\w.-]+\.py:\d+: )", r"\1", output.text, flags=re.MULTILINE)

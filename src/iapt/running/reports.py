@@ -84,7 +84,10 @@ def render_again(run: runs.Run, report: Path, folder: Path) -> None:
 
 
 def state_of(run: runs.Run, report: Path) -> str:
-    """`up to date`, `prose changed` (its outputs are up to date), `missing`, `damaged`, or what it is older than, such as `older than the data`."""
+    """The state of a report: `up to date`, `prose changed` (outputs are up to date), `missing`, `damaged`, or `older than …`.
+
+    It names everything that it is older than: `older than the code and the data`.
+    """
     try:
         state = json.loads((report / "run.json").read_text(encoding="utf-8"))
         stored, prose, files = dict(state["fingerprint"]), state["prose"], state["files"]

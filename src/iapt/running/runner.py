@@ -34,9 +34,8 @@ def make_all(
     With the address of a `scheduler` the notebooks run on its cluster. Raises RunError where the folder cannot be
     written, and ParameterError before anything runs. Ends its children when it is ended or closed.
     """
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # runs are parallel already, and sums come out the same everywhere
+    # one thread each: runs are parallel already, and sums come out the same everywhere
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with folders.own(out):
         folders.refuse_strangers(out, [run.name for run in chosen])
         waiting = []
@@ -78,7 +77,10 @@ def _render(run: runs.Run, out: Path) -> Result:
 
 
 def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers: int) -> Iterator[Result]:
-    """Run the jobs in children of this process, so many at a time. A kernel's start and end wait more than they work, so more than processors."""
+    """Run the jobs in children of this process, so many at a time.
+
+    A kernel waits while it starts and ends, so that more of them than there are processors keep these busy.
+    """
     waiting, active = list(waiting), {}
     with _masked(signal.SIG_BLOCK):
         try:
@@ -136,6 +138,7 @@ def warm_up(parameters: list[dict[str, object]]) -> None:
             areas.compute_shared(as_of)
     gc.collect()
     gc.freeze()  # the collector of each run then leaves these objects alone, and their memory stays shared
+    gc.set_threshold(100_000)  # a run is short: looking for garbage often costs more than it frees
 
 
 def count_processors() -> int:

@@ -328,7 +328,8 @@ def draw_targets(canvas: Canvas, targets: pd.DataFrame, first: pd.Period) -> Non
         canvas.axes.scatter([end], [row.value], marker="D", s=28, color=COLOURS["target"], zorder=5)
         room = canvas.axes.get_xlim()[1] - end > 3.2
         canvas.axes.annotate(
-            f"target {periods.label(row.year)}\n{words.million(row.value) if row.value >= 1e6 else words.count(row.value)}",
+            "target "
+            f"{periods.label(row.year)}\n{words.million(row.value) if row.value >= 1e6 else words.count(row.value)}",
             (end, row.value),
             xytext=(6, 2) if room else (2, 6),
             textcoords="offset points",

@@ -27,8 +27,11 @@ def headline() -> str:
     question = prospects.Question(*LAST_TARGET)
     chance = question.forecast.reach(question.target, question.target_quarters).at["pooled", "probability"]
     return (
-        f"**No. {words.count(goal.outturn)} referrals started treatment in {periods.label(goal.year)}, {words.count(-goal.gap)} ({words.percent(100 - goal.share)}) short of the target of {words.million(goal.target)}.** "
-        f"Asked on 1 May 2020, with what was known then, the forecast gave the target a chance of {prospects.nearest_five(chance)}."
+        f"**No. {words.count(goal.outturn)} referrals started treatment in {periods.label(goal.year)}, "
+        f"{words.count(-goal.gap)} ({words.percent(100 - goal.share)}) short of the target of "
+        f"{words.million(goal.target)}.** "
+        "Asked on 1 May 2020, with what was known then, the forecast gave the target a chance of "
+        f"{prospects.nearest_five(chance)}."
     )
 
 

@@ -534,7 +534,7 @@ def test_what_is_remembered_is_computed_once_and_handed_out_unspoilt(tables):
         table, parts = ask("a")
         assert table["value"].tolist() == [1.0, 2.0] and parts["value"].tolist() == [1.0, 2.0]
         table.loc[0, "value"] = 9.0
-        table.drop(table.index, inplace=True)
+        del table["value"]
         parts["value"].iloc[1] = 9.0
         parts.clear()
     assert asked == ["a"]

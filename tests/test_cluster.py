@@ -28,7 +28,7 @@ def workers():
 CELLS = (
     tiny.CHART,
     tiny.TABLE,
-    "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
+    tiny.BELOW,
     "print(number)",
     "import warnings\nwarnings.warn('careful')",
 )

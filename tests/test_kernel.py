@@ -62,7 +62,7 @@ OUTPUTS = (
     tiny.TABLE,
     "import matplotlib.pyplot as plt\nplt.plot([1, 2], [2, 1])\nplt.title('drawn with pyplot')",
     "import warnings\nwarnings.warn('careful')\nprint('said')\nimport sys\nprint('noted', file=sys.stderr)",
-    "import subprocess\nsubprocess.run(['echo', 'from below'])\nNone",
+    tiny.BELOW,
     "pd.DataFrame({'a': [1, 2]})",
     "from iapt.answers import access\naccess.plot_years(as_of)",
     "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not "

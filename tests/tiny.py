@@ -25,6 +25,8 @@ canvas = charts.open_canvas("line", f"Line {number}", "unit", ["note"], "source"
 canvas.axes.plot([1, 2, 3], [number, 2, 1])
 charts.close_canvas(canvas, pd.DataFrame({"x": [1, 2, 3]}), "a line")
 """
+BELOW = "import subprocess, time\nsubprocess.run(['echo', 'from below'])\ntime.sleep(0.3)"
+"""Prints from a process of its own, not in the last moment of the cell: what comes then ipykernel may lose."""
 TABLE = 'words.Table("table", "A table", pd.DataFrame({"a": ["1", "2"]}))'
 
 

@@ -24,7 +24,7 @@ PRELOADED = (
     "ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "psutil",
     "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn",
     "statsmodels.stats.proportion", "statsmodels.tsa.seasonal", "statsmodels.tsa.statespace.structural",
-    "iapt.site.pages",
+    "iapt.running.engine", "iapt.site.pages",
 )  # fmt: skip
 
 

@@ -30,11 +30,14 @@ def execute(run: runs.Run, output: Path, values: dict[str, object], limit: int =
     import nbformat
     from traitlets.config import Config
 
+    from iapt.running import engine
+
     try:
         notebook = papermill.execute_notebook(
             str(run.notebook),
             str(output).replace("{", "{{").replace("}", "}}"),
             parameters=values,
+            engine_name=engine.NAME,
             kernel_name="python3",
             language="python",
             cwd=str(run.notebook.parent),

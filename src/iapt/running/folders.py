@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def _find_holder(out: Path) -> str:
     return ""
 
 
-def refuse_strangers(out: Path, names: Iterable[str]) -> None:
+def refuse_strangers(out: Path, names: list[str]) -> None:
     """Replace nothing but reports and our own pages: raises RunError where something else is in their place."""
     for folder in (out / name for name in names):
         held = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
@@ -76,9 +76,10 @@ def refuse_strangers(out: Path, names: Iterable[str]) -> None:
             raise runs.RunError(
                 f"{folder} holds {strange[0]}, which is no part of a report; choose another folder with --out"
             )
-    for page in (out / "index.html", out / "README.md", out / "method" / "index.html"):
+    around = {out / name.partition("/")[0] / "index.html" for name in names if "/" in name}
+    for page in (out / "index.html", out / "README.md", out / "method" / "index.html", *sorted(around)):
         if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:500]:
-            raise runs.RunError(f"{page} was not written by iapt; choose another folder with --out")
+            raise runs.RunError(f"{page} was not written by this iapt; remove it, or choose another folder with --out")
 
 
 def make_staging(out: Path) -> Path:

@@ -12,7 +12,7 @@ from iapt import data
 from iapt.answers import areas, areas_compared
 from iapt.answers.areas import ENGLAND, FINISHING, RECOVERY, SHARES
 from iapt.data import periods
-from iapt.plan import parameters
+from iapt import parameters
 
 PLACES = areas.places()
 YEAR = pd.Period("2025", "Y-MAR")

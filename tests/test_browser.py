@@ -10,7 +10,7 @@ from pathlib import Path
 import html5lib
 import pytest
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import runner
 from iapt.site import indexes
 

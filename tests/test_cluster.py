@@ -9,7 +9,7 @@ import psutil
 import pytest
 import tiny
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import cluster, runner
 
 

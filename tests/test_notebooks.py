@@ -13,7 +13,7 @@ from papermill import inspect_notebook
 
 from iapt import data
 from iapt.paths import NOTEBOOKS
-from iapt.plan import parameters
+from iapt import parameters
 from iapt.show import charts, words
 
 NOTEBOOKS_BY_NAME = read_notebooks()

@@ -4,8 +4,8 @@ import pytest
 from conftest import read_notebooks
 
 from iapt import cli
-from iapt.plan import parameters, runs
-from iapt.plan.parameters import Parameter, ParameterError
+from iapt import parameters, runs
+from iapt.parameters import Parameter, ParameterError
 
 AS_OF = Parameter("as_of", str, "latest", "figures as known on this day")
 TARGET = Parameter("target", int, 1_880_000, "people a year")

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from iapt import cli
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import remote
 
 

@@ -8,7 +8,7 @@ import tiny
 from nbformat import v4
 
 from iapt import cli
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import execution, reports, runner
 
 CELLS = {

@@ -13,7 +13,7 @@ import pytest
 import tiny
 
 from iapt.answers import areas
-from iapt.plan import parameters, runs
+from iapt import parameters, runs
 from iapt.running import failures, folders, reports, runner
 
 
@@ -86,7 +86,7 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
             time.sleep(moments.uniform(0, 1.0))
             os.kill(process.pid, signal.SIGKILL)
             process.join()
-        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith(".staging")}
+        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith((".staging", ".lock"))}
         assert now == old, (victim, trial)
     assert killed > 3 or victim == "parent"
     tiny.start(two, out, force=True).join()
@@ -199,10 +199,10 @@ def test_full_disk_stand_in(tmp_path, monkeypatch):
     run = tiny.make_run(tmp_path, "one", BIG)
     make = reports.make
 
-    def make_with_limit(*arguments):
+    def make_with_limit(*arguments, **options):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        return make(*arguments)
+        return make(*arguments, **options)
 
     monkeypatch.setattr(reports, "make", make_with_limit)
     (result,) = runner.make_all([run], tmp_path / "out")
@@ -338,11 +338,11 @@ def test_kernel_that_does_not_start_is_tried_twice(tmp_path, monkeypatch):
     tries.write_text("")
     make = reports.make
 
-    def make_late(*arguments):
+    def make_late(*arguments, **options):
         tries.write_text(tries.read_text() + "x")
         if len(tries.read_text()) < 2 or "never" in str(arguments[0].name):
             raise failures.KernelNotStarted("the kernel did not start: port taken")
-        return make(*arguments)
+        return make(*arguments, **options)
 
     monkeypatch.setattr(reports, "make", make_late)
     (result,) = runner.make_all([tiny.make_run(tmp_path, "late", "1")], tmp_path / "out")

@@ -5,7 +5,7 @@ import re
 import pytest
 import tiny
 
-from iapt.plan import parameters, runs
+from iapt import parameters, runs
 
 
 def load(tmp_path, text: str) -> dict[str, runs.Run]:

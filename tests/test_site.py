@@ -10,7 +10,7 @@ import pytest
 from iapt import data
 from iapt.answers import access
 from iapt.paths import REPORTS, ROOT
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import runner
 from iapt.show import words
 from iapt.site import booklet, indexes

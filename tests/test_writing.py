@@ -4,12 +4,13 @@ import errno
 import os
 import random
 import signal
+import sys
 import time
 
 import pytest
 from publishing import change, copy_data, digest
 
-from iapt import cli
+from iapt import cli, locks
 from iapt.data import additions, writing
 from iapt.data.publications import read
 
@@ -32,7 +33,7 @@ def fill(folder) -> None:
 
 
 def state(folder) -> dict[str, str]:
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_text() for path in folder.iterdir() if path.name != locks.NAME}
 
 
 def write(folder) -> None:
@@ -113,10 +114,73 @@ def test_a_full_disk_or_an_interruption_leaves_before_or_after(folder, monkeypat
 
     with monkeypatch.context() as patch:
         fail_at(patch, count, fail)
-        with pytest.raises(type(failure)):
+        with pytest.raises((type(failure), writing.Unfinished)):
             write(folder)
     writing.recover(folder)
     assert state(folder) in (OLD, OLD | NEW)
+
+
+@pytest.mark.parametrize("step", ["replace", "unlink"])
+def test_after_the_decision_the_message_says_that_the_next_command_completes_the_change(folder, monkeypatch, step):
+    def fail(*_) -> None:
+        raise OSError(errno.EIO, "Input/output error", "england.csv")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing.os, step, fail)
+        with pytest.raises(writing.Unfinished, match="decided but not complete .*the next iapt command completes it"):
+            write(folder)
+    writing.recover(folder)
+    assert state(folder) == OLD | NEW
+
+
+def test_a_table_edited_by_hand_meanwhile_is_kept(folder):
+    with writing.locked(folder):
+        (folder / "england.csv").write_text("figures mended by hand\n")
+        with pytest.raises(writing.Edited, match="england.csv was edited meanwhile; the edit stays"):
+            writing.replace(folder, NEW)
+    assert state(folder) == OLD | {"england.csv": "figures mended by hand\n"}
+
+
+def test_links_and_modes_stay(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "figures.csv"
+    elsewhere.write_text(OLD["england.csv"])
+    (folder / "england.csv").unlink()
+    (folder / "england.csv").symlink_to(elsewhere)
+    (folder / "sources.csv").chmod(0o640)
+    write(folder)
+    assert (folder / "england.csv").is_symlink() and elsewhere.read_text() == NEW["england.csv"]
+    assert (folder / "sources.csv").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_to_another_disk_stays(folder, tmp_path_factory, monkeypatch):
+    def fail(*_) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "figures.csv"
+    elsewhere.write_text(OLD["england.csv"])
+    (folder / "england.csv").unlink()
+    (folder / "england.csv").symlink_to(elsewhere)
+    monkeypatch.setattr(writing.os, "replace", fail)
+    write(folder)
+    assert elsewhere.read_text() == NEW["england.csv"] and state(folder) == OLD | NEW
+
+
+def test_a_disk_that_cannot_lock_is_used_with_a_word(folder, monkeypatch, capsys):
+    import filelock
+
+    def fail(*_, **__) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", fail)
+    write(folder)
+    assert state(folder) == OLD | NEW and "cannot be locked (No locks available)" in capsys.readouterr().err
+
+
+def test_reading_needs_no_lock(folder, monkeypatch):
+    """Neither a library for it nor the right to write."""
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    writing.recover(folder)
+    assert state(folder) == OLD
 
 
 def test_who_comes_second_is_told_so_and_who_comes_after_a_death_is_not(folder):
@@ -183,6 +247,7 @@ def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         writing.recover(copy)
+        (copy / locks.NAME).unlink(missing_ok=True)  # a killed process leaves its file, no longer locked
         outcomes.append(digest(copy))
         assert outcomes[-1] in (before, after)
     assert before in outcomes

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from iapt.plan import runs
-from iapt.running.jobs import Result
+from iapt import runs
+from iapt.running.runner import Result
 
 PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
 CHART = """

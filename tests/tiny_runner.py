@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 from iapt import data
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import child, runner
 
 child.preload()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iapt.paths import NOTEBOOKS, REPORTS, RESULTS
-from iapt.plan import runs
+from iapt import runs
 
 if TYPE_CHECKING:
     from iapt.running.jobs import Result
@@ -169,7 +169,7 @@ def _write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) -
 
 
 def _list_runs(options: argparse.Namespace) -> int:
-    from iapt.plan import parameters
+    from iapt import parameters
     from iapt.running import reports
 
     for run in runs.list_all(runs.load()):

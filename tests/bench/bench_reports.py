@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from iapt.plan import runs
+from iapt import runs
 
 BIN, HERE = Path(sys.executable).parent, Path(__file__).resolve().parent
 

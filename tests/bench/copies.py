@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import runner
 
 folder, name, number = sys.argv[1:]

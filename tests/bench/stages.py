@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import child, execution, reports, runner
 from iapt.site import pages
 

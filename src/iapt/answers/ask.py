@@ -7,7 +7,7 @@ from IPython.display import Markdown, display
 
 from iapt.answers import prospects
 from iapt.data import periods
-from iapt.plan import parameters
+from iapt import parameters
 
 
 def explore(question: prospects.Question) -> object:

@@ -1,53 +1,72 @@
 """One run in a process of its own, watched from outside.
 
-It forks from a process that has the imports done, and its kernel forks from it, so that no run sees what another
-left behind. It ends, with all that it started, when it takes too long or when the process that watches it ends.
+On Linux it forks from a process that has the imports done, and its kernel forks from it, so that no run sees what
+another left behind. On macOS a server that does nothing else forks it, since forking a process that has loaded
+system libraries is not safe there; where a system cannot fork (Windows) it is a new process with an ordinary kernel.
+The outputs are the same. It ends, with all that it started, when it takes too long or when the process that watches
+it ends.
 """
 
 import importlib
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-from iapt.running import execution, failures, folders
-from iapt.running.jobs import Outcome
+from iapt.running import failures
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+METHOD = "spawn" if not hasattr(os, "fork") else "fork" if sys.platform == "linux" else "forkserver"
+"""How `multiprocessing` starts a run."""
+STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 """Signals that end the runner and its runs."""
 PRELOADED = (
-    "ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "psutil",
+    "iapt.running.engine", "ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "psutil",
     "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn",
     "statsmodels.stats.proportion", "statsmodels.tsa.seasonal", "statsmodels.tsa.statespace.structural",
-    "iapt.running.engine", "iapt.site.pages",
+    "iapt.running.reports", "iapt.site.pages",
 )  # fmt: skip
 
 
 def preload() -> None:
-    """Import once what runs need, before they fork off."""
+    """Import once what runs need, here or in the server that forks them."""
     # else the debugger, that every kernel loads, prints a warning here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-    execution.import_papermill()
-    for name in PRELOADED:
-        importlib.import_module(name)
+    if METHOD == "forkserver":
+        multiprocessing.set_forkserver_preload(list(PRELOADED))
+    elif METHOD == "fork":
+        for name in PRELOADED:
+            importlib.import_module(name)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a child: an empty message where its work is done; `retry` where its kernel did not start."""
+
+    message: str
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    retry: bool = False
 
 
 class Child:
     """A run in a process of its own, with a folder for its report and one for its temporary files.
 
-    `work` is called there with the folder of the report and returns the warnings; `forked` has a kernel ready for it.
+    `work` is called there with the folder of the report and returns the warnings; with `forked` its kernel forks too,
+    where the system can.
     """
 
     def __init__(self, work: Callable[[Path], list[str]], staging: Path, limit: int, *, forked: bool) -> None:
-        context = multiprocessing.get_context("fork")
+        context = multiprocessing.get_context(METHOD)
         self.staging, self.limit, self.began = staging, limit, time.monotonic()
         self._heard, said = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(work, staging, said, forked))
+        self._process = context.Process(target=_work, args=(work, staging, said, forked and METHOD != "spawn"))
         self._process.start()
         said.close()
 
@@ -94,11 +113,12 @@ class Child:
 
 
 def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool) -> None:
-    os.setsid()
-    for number in STOPPING:
-        signal.signal(number, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    folders.release()
+    if hasattr(os, "setsid"):
+        os.setsid()
+    for number in STOPPING:  # without a session of its own it hears the keyboard as well, and is ended by the runner
+        signal.signal(number, signal.SIG_DFL if hasattr(os, "setsid") else signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     report, scratch = staging / "report", staging / "scratch"
     try:
         scratch.mkdir()
@@ -123,22 +143,26 @@ def end_family(leader: int) -> None:
     """Kill a process, its group, and the processes below it that lead groups of their own."""
     import psutil
 
-    try:
-        below = psutil.Process(leader).children(recursive=True)
-    except psutil.NoSuchProcess:
-        below = []
-    for pid in (*(process.pid for process in below), leader):
-        for kill in (os.killpg, os.kill):  # a group outlives its leader; a process may lead none
-            with suppress(ProcessLookupError, PermissionError):
-                kill(pid, signal.SIGKILL)
+    family = []
+    with suppress(psutil.NoSuchProcess):
+        family = [*psutil.Process(leader).children(recursive=True), psutil.Process(leader)]
+    for pid in [process.pid for process in family] or [leader]:
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):  # a group outlives its leader; a process may lead none
+                os.killpg(pid, signal.SIGKILL)
+    for process in family:
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def end_with_parent() -> None:
     """Leave no stray process: end this one and its family as soon as the one that started it has gone."""
+    import psutil
+
     parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and psutil.pid_exists(parent):
             time.sleep(0.2)
         end_family(os.getpid())
 

@@ -9,6 +9,7 @@ another. Needs the extra `cluster`.
 import multiprocessing.connection
 import os
 import pickle
+import platform
 import shutil
 import subprocess
 import sys
@@ -17,15 +18,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from iapt.paths import data_folder
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import execution, folders, reports
-from iapt.running.child import Child, preload
+from iapt.running.child import Child, Outcome, preload
 from iapt.running.failures import KernelNotStarted, describe_trouble
-from iapt.running.jobs import Job, Outcome, Result, finish
+from iapt.running.runner import Job, Result, finish
 
 PATIENCE = "20s"
 """How long to wait for a scheduler to answer."""
@@ -115,7 +117,7 @@ def _collect(future, job: Job, staging: Path) -> Outcome:
 def execute(task: Task, shipment: Shipment) -> Executed:
     """Execute a run in the process that this thread of the worker keeps for its runs."""
     if shipment.package != runs.digest_package():
-        return Executed(Outcome(f"the worker on {os.uname().nodename} has another version of the package"))
+        return Executed(Outcome(f"the worker on {platform.node()} has another version of the package"))
     if getattr(_thread, "shipment", None) != shipment or _thread.helper.poll() is not None:
         _thread.shipment, _thread.helper = shipment, _start_helper(shipment)
     _write(_thread.helper.stdin, task)
@@ -159,8 +161,7 @@ def serve(place: str) -> None:
 def _execute_here(task: Task, folder: Path) -> Executed:
     run = replace(task.run, notebook=folder / "notebooks" / task.run.notebook.name)
     staging = folders.make_staging(folder)
-    work = lambda report: execution.execute(run, report / "notebook.ipynb", run.values(), task.limit)
-    child = Child(work, staging, task.limit, forked=not task.kernel)
+    child = Child(partial(_execute_in_child, run, task.limit), staging, task.limit, forked=not task.kernel)
     try:
         while not child.is_over():
             if sys.stdin.buffer in multiprocessing.connection.wait([*child.sources, sys.stdin.buffer], timeout=0.5):
@@ -170,3 +171,7 @@ def _execute_here(task: Task, folder: Path) -> Executed:
     finally:
         child.end()
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _execute_in_child(run: runs.Run, limit: int, report: Path) -> list[str]:
+    return execution.execute(run, report / "notebook.ipynb", run.values(), limit)

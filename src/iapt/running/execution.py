@@ -4,12 +4,11 @@ import itertools
 import os
 import re
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import failures
 
 LIMIT = 300
@@ -26,14 +25,13 @@ def execute(run: runs.Run, output: Path, values: dict[str, object], limit: int =
     The kernel is the one that `iapt.running.kernel.prepare` has forked, or an ordinary Jupyter kernel where it has not.
     Raises PapermillExecutionError where a cell fails (`output` then holds the notebook so far) and KernelNotStarted.
     """
-    papermill = import_papermill()
+    from iapt.running import engine  # isort: skip
+
     import nbformat
     from traitlets.config import Config
 
-    from iapt.running import engine
-
     try:
-        notebook = papermill.execute_notebook(
+        notebook = engine.execute_notebook(
             str(run.notebook),
             str(output).replace("{", "{{").replace("}", "}}"),
             parameters=values,
@@ -55,20 +53,6 @@ def execute(run: runs.Run, output: Path, values: dict[str, object], limit: int =
     normalise(notebook)
     nbformat.write(notebook, output)
     return collect_warnings(notebook)
-
-
-def import_papermill():
-    """The module papermill, without the second that jsonschema spends on compiling a grammar of web addresses.
-
-    JupyterLab brings rfc3987-syntax, which jsonschema imports where it can for a check that no notebook asks for.
-    """
-    hidden = {"rfc3987_syntax": None} if "rfc3987_syntax" not in sys.modules else {}
-    sys.modules.update(hidden)
-    import papermill
-
-    for name in hidden:
-        del sys.modules[name]
-    return papermill
 
 
 def normalise(notebook) -> None:

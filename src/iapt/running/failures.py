@@ -4,7 +4,7 @@ import errno
 import re
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 
 
 class KernelNotStarted(RuntimeError):

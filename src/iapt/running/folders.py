@@ -1,16 +1,15 @@
 """The folder of the reports: held by one runner at a time, and every report in it whole."""
 
 import ctypes
-import fcntl
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import locks, runs
 from iapt.running.failures import describe_trouble
 
 PARTS = {"index.html", "notebook.ipynb", "run.json", "figures", "tables"}
@@ -18,52 +17,33 @@ PARTS = {"index.html", "notebook.ipynb", "run.json", "figures", "tables"}
 MARK = "iapt report"
 """Words near the top of every page around the reports, by which it is known as ours."""
 
-_held: list[int] = []
-
 
 @contextmanager
 def own(out: Path) -> Iterator[None]:
     """Hold the folder of the reports against other runners; clear away what a killed one left.
 
-    The lock is on the folder itself and goes with the process that holds it. A second runner says whom it waits for.
+    A second runner says that it waits, and where the system tells (Linux) for which process.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise runs.RunError(describe_trouble(error, out)) from None
-    try:
+
+    def wait() -> None:
+        print(f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end", file=sys.stderr, flush=True)
+
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(
-                f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end",
-                file=sys.stderr,
-                flush=True,
-            )
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        _held.append(handle)
-        for left in out.glob(".staging-*"):
-            _clear(left, out)
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.hold(out, wait))
+            for left in out.glob(".staging-*"):
+                _clear(left, out)
+        except OSError as error:
+            raise runs.RunError(describe_trouble(error, out)) from None
         yield
-    finally:
-        if handle in _held:
-            _held.remove(handle)
-        os.close(handle)
-
-
-def release() -> None:
-    """Give up, in a child, the locks it has from its parent: they end with the parent."""
-    while _held:
-        os.close(_held.pop())
 
 
 def _find_holder(out: Path) -> str:
-    """Which process holds the lock of a folder, where the system tells (Linux)."""
     with suppress(OSError, ValueError, IndexError):
         for line in Path("/proc/locks").read_text().splitlines():
             kind, pid, place = (line.split()[i] for i in (1, 4, 5))
-            if kind == "FLOCK" and int(place.split(":")[2]) == out.stat().st_ino:
+            if kind == "FLOCK" and int(place.split(":")[2]) == (out / locks.NAME).stat().st_ino:
                 return f" (process {pid})"
     return ""
 
@@ -108,6 +88,8 @@ def put_in_place(staging: Path, final: Path) -> None:
 
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two folders atomically where the system can (Linux, macOS); False where it cannot."""
+    if sys.platform == "win32":
+        return False
     library, here, swap = ctypes.CDLL(None, use_errno=True), -100, 2
     paths = os.fsencode(one), os.fsencode(other)
     if hasattr(library, "renameat2"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from iapt.paths import RESULTS
-from iapt.plan.runs import RunError
+from iapt.runs import RunError
 from iapt.running.folders import MARK, PARTS
 
 

@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import execution
 
 # ---------------------------------------------------------------- writing

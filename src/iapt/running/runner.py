@@ -8,15 +8,40 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.running import execution, failures, folders, reports
-from iapt.running.child import STOPPING, Child, preload
-from iapt.running.jobs import Job, Result, finish
+from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload
 
 ATTEMPTS = 2
 """How often a run is tried whose kernel does not start."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a run ended: `made`, `rendered` (prose only), `unchanged` or `failed`, in how many seconds.
+
+    `message` says why it was made or left alone or, in one block, how it failed.
+    """
+
+    run: runs.Run
+    state: str
+    seconds: float = 0.0
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to make, its fingerprint, and why it is made."""
+
+    run: runs.Run
+    fingerprint: dict[str, str]
+    why: str
+    attempt: int = 1
 
 
 def make_all(
@@ -57,7 +82,8 @@ def make_all(
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         else:
             preload()
-            warm_up(values)
+            if METHOD == "fork":
+                warm_up(values)
             yield from _make_here(waiting, out, kernel, limit, workers or 2 * count_processors())
 
 
@@ -82,14 +108,14 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
     A kernel waits while it starts and ends, so that more of them than there are processors keep these busy.
     """
     waiting, active = list(waiting), {}
-    with _masked(signal.SIG_BLOCK):
+    with _masked("SIG_BLOCK"):
         try:
             while waiting or active:
                 while waiting and len(active) < workers:
                     job = waiting.pop(0)
-                    work = lambda folder, job=job: reports.make(job.run, folder, job.fingerprint, limit)
+                    work = partial(reports.make, job.run, fingerprint=job.fingerprint, limit=limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
-                with _masked(signal.SIG_UNBLOCK):
+                with _masked("SIG_UNBLOCK"):
                     multiprocessing.connection.wait(
                         [source for child in active for source in child.sources], timeout=0.5
                     )
@@ -102,16 +128,39 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     else:
                         yield finish(job, outcome, child.staging, out)
         finally:
-            with _masked(signal.SIG_BLOCK):
+            with _masked("SIG_BLOCK"):
                 for child in active:
                     child.end()
                     shutil.rmtree(child.staging, ignore_errors=True)
 
 
+def finish(job: Job, outcome: Outcome, staging: Path, out: Path) -> Result:
+    """Put a report in its place, or keep the notebook of a run that failed beside the last good report."""
+    message, kept = outcome.message, out / f"{job.run.name}.failed.ipynb"
+    try:
+        if not message:
+            folders.put_in_place(staging, out / job.run.name)
+            kept.unlink(missing_ok=True)
+            return Result(job.run, "made", outcome.seconds, job.why, outcome.warnings)
+    except OSError as error:
+        message = failures.describe_trouble(error, out)
+    partial = staging / "report" / "notebook.ipynb"
+    if partial.exists() and partial.stat().st_size:
+        with suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(partial, kept)
+            message += f"\nthe notebook so far: {kept}"
+    shutil.rmtree(staging, ignore_errors=True)
+    return Result(job.run, "failed", outcome.seconds, message)
+
+
 @contextmanager
-def _masked(how: int) -> Iterator[None]:
+def _masked(how: str) -> Iterator[None]:
     """Hold back the signals that end the runner, or let them through, for as long as the block lasts."""
-    before = signal.pthread_sigmask(how, STOPPING)
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(getattr(signal, how), STOPPING)
     try:
         yield
     finally:
@@ -125,13 +174,14 @@ def warm_up(parameters: list[dict[str, object]]) -> None:
     """
     import nbformat
 
-    from iapt.answers import areas
-    from iapt.show import words
     from iapt.site import pages
 
     nbformat.validate(nbformat.v4.new_notebook())
     pages.TEMPLATES.get_template("report.html.j2")
     with suppress(Exception):
+        from iapt.answers import areas
+        from iapt.show import words
+
         for as_of in {values["as_of"] for values in parameters if "as_of" in values}:
             words.vintage(as_of)
         for as_of in {values["as_of"] for values in parameters if "area" in values}:

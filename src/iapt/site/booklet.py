@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from iapt.plan import runs
+from iapt import runs
 from iapt.show import words
 from iapt.site import indexes, pages
 

@@ -9,7 +9,7 @@ import pandas as pd
 from iapt import data
 from iapt.answers import access, areas, prospects, recovery
 from iapt.data import periods
-from iapt.plan import runs
+from iapt import runs
 from iapt.show import charts, words
 from iapt.site import pages
 

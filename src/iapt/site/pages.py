@@ -14,7 +14,7 @@ import jinja2
 import mistune
 
 import iapt
-from iapt.plan import runs
+from iapt import runs
 from iapt.show import charts, words
 
 TEMPLATES = jinja2.Environment(

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
-from iapt.plan import parameters
+from iapt import parameters
 
 CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
 """Tables of data/ that every report may use; a run names the others it needs under `data`."""

@@ -1,1 +1,0 @@
-"""What is to be made: the list of runs, and the parameters that notebooks take."""

@@ -4,25 +4,35 @@
 # make check    checks everything in data/
 # make notebooks  runs the committed notebooks anew and keeps their outputs
 
-PYTHON ?= $(or $(shell command -v python3.11),python3)
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c '$(SUITS)' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# an environment that was moved or copied with its checkout belongs to another folder, and is made anew
+MOVED := $(shell [ "$$(cat .venv/complete 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: setup reports test lab check notebooks bench evaluate lock clean
+.PHONY: setup reports test lab check notebooks bench evaluate lock clean moved
 setup: .venv/complete
 
-.venv/complete: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo 'Python 3.11 is needed; name it with: make PYTHON=/path/to/python3.11'; exit 1; }
+.venv/complete: requirements.lock pyproject.toml $(MOVED)
+	@$(or $(PYTHON),false) -c '$(SUITS)' || { echo 'Python 3.11 to 3.14 is needed; name it with: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	$(PIP) --require-hashes -r .venv/uv.txt && $(BIN)/uv pip install --quiet --python $(BIN)/python \
+		$$($(BIN)/pip config get global.index-url 2>/dev/null | sed 's/^/--default-index /') \
+		--compile-bytecode --require-hashes -r requirements.lock || $(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --no-build-isolation -e .
+	@pwd -P > $@
 
 reports: setup
 	@$(BIN)/iapt report
 
+# by file: the cells of a notebook run in order, and what a module's tests share is made once
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test: setup
-	@$(BIN)/pytest tests
-	@$(BIN)/pytest --nbval --nbval-current-env notebooks
+	@$(BIN)/pytest $(PARALLEL) tests
+	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env notebooks
 
 # opens on the README, rendered, and asks for no news
 SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -49,7 +59,7 @@ evaluate:
 
 # for maintainers; needs uv
 lock:
-	uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --extra test --extra setup --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet -o requirements.lock
 
 clean:
 	rm -rf .venv .venv-evaluate .pytest_cache

@@ -84,7 +84,8 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
             (out / "one.failed.ipynb").unlink(missing_ok=True)
         else:
             time.sleep(moments.uniform(0, 1.0))
-            os.kill(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
             process.join()
         now = {name: value for name, value in tiny.digest(out).items() if not name.startswith((".staging", ".lock"))}
         assert now == old, (victim, trial)

@@ -16,10 +16,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-from iapt import answers, data
+from iapt import answers, data, runs
 from iapt.answers import access
 from iapt.paths import NOTEBOOKS, ROOT
-from iapt import runs
 from iapt.show import charts
 
 VINTAGES = ("2015-03-31", "2016-06-30", "2018-06-30", "2020-05-01", "2021-12-31", "2023-06-30", "latest")

@@ -8,11 +8,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from iapt import data
+from iapt import data, parameters
 from iapt.answers import areas, areas_compared
 from iapt.answers.areas import ENGLAND, FINISHING, RECOVERY, SHARES
 from iapt.data import periods
-from iapt import parameters
 
 PLACES = areas.places()
 YEAR = pd.Period("2025", "Y-MAR")

@@ -11,9 +11,8 @@ import pytest
 from conftest import evaluate, execute, read_notebooks, tags_of
 from papermill import inspect_notebook
 
-from iapt import data
+from iapt import data, parameters
 from iapt.paths import NOTEBOOKS
-from iapt import parameters
 from iapt.show import charts, words
 
 NOTEBOOKS_BY_NAME = read_notebooks()

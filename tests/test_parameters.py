@@ -3,8 +3,7 @@
 import pytest
 from conftest import read_notebooks
 
-from iapt import cli
-from iapt import parameters, runs
+from iapt import cli, parameters, runs
 from iapt.parameters import Parameter, ParameterError
 
 AS_OF = Parameter("as_of", str, "latest", "figures as known on this day")

@@ -1,12 +1,13 @@
 """Reports in storage of other kinds, with local stand-ins."""
 
+import json
+import shutil
 import sys
 
 import pytest
 import tiny
 
-from iapt import cli
-from iapt import runs
+from iapt import cli, runs
 from iapt.running import remote
 
 
@@ -55,22 +56,28 @@ def test_reports_arrive_whole(command, place, tmp_path):
     )
 
 
+def write_report(folder, **files: str) -> None:
+    """A report of these files, old ones gone."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    (folder / "run.json").write_text(json.dumps({"files": files}))
+
+
 def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
     """A copy that breaks off leaves no run.json, and is made up for by the next; what is no longer part of it goes."""
     pytest.importorskip("fsspec")
     local, place = tmp_path / "local", f"file://{tmp_path}/storage"
-    (local / "one" / "figures").mkdir(parents=True)
-    for name in ("run.json", "index.html", "figures/a.svg"):
-        (local / "one" / name).write_text(f"old {name}")
+    write_report(local / "one", **{"index.html": "old", "figures/a.svg": "old"})
     assert remote.send(local, place, ["one"]) == 1
-    (local / "one" / "run.json").write_text("new")
-    (local / "one" / "figures" / "a.svg").rename(local / "one" / "figures" / "b.svg")
+    write_report(local / "one", **{"index.html": "new", "figures/b.svg": "new"})
     put = remote._put
 
-    def break_off(system, file, address):
-        if file.name == "index.html":
+    def break_off(system, content, address):
+        if address.endswith("index.html"):
             raise OSError("the line is cut")
-        put(system, file, address)
+        put(system, content, address)
 
     monkeypatch.setattr(remote, "_put", break_off)
     with pytest.raises(
@@ -80,15 +87,12 @@ def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
     assert "one/run.json" not in read(place)
     monkeypatch.undo()
     assert remote.send(local, place, ["one"]) == 1
-    assert read(place) == {
-        "one/run.json": b"new",
-        "one/index.html": b"old index.html",
-        "one/figures/b.svg": b"old figures/a.svg",
-    }
+    assert read(place) == {f"one/{name}": (local / "one" / name).read_bytes() for name in tiny.digest(local / "one")}
 
 
 def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
     pytest.importorskip("fsspec")
+    monkeypatch.setattr("iapt.running.runner.make_all", None)  # before any work
     code, _, err = command("one", "--out", "nonsense://bucket/reports")
     assert code == 2 and "nonsense://bucket/reports cannot be written" in err and "nonsense" in err
     monkeypatch.setitem(sys.modules, "fsspec", None)
@@ -105,13 +109,13 @@ def test_failed_runs_are_not_copied(command, tmp_path):
     assert not any(name.startswith("two") for name in read(place))
 
 
-@pytest.mark.parametrize("place", ["one/thesis.tex", "index.html"])
+@pytest.mark.parametrize("place", ["one/thesis.tex", "index.html", "one/index.html", "one/.git/config", "one"])
 def test_nothing_of_somebody_else_is_replaced(tmp_path, place):
     pytest.importorskip("fsspec")
     local, storage = tmp_path / "local", tmp_path / "storage"
-    for name in ("one/run.json", "index.html"):
-        (local / name).parent.mkdir(parents=True, exist_ok=True)
-        (local / name).write_text("<!-- iapt report -->")
+    write_report(local / "one", **{"index.html": "new"})
+    (local / "index.html").write_text("front page")
+    (local / "site.json").write_text(json.dumps({"of": "", "pages": {"index.html": ""}}))
     (storage / place).parent.mkdir(parents=True)
     (storage / place).write_text("years of work")
     with pytest.raises(runs.RunError, match="choose another place with --out"):

@@ -2,13 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 import tiny
 from nbformat import v4
 
-from iapt import cli
-from iapt import runs
+from iapt import cli, runs
 from iapt.running import execution, reports, runner
 
 CELLS = {
@@ -265,6 +267,15 @@ def test_refresh_keeps_outputs_and_says_what_failed(tmp_path):
     assert {file.name for file in tmp_path.iterdir()} == {"a.ipynb", "b.ipynb"}
 
 
+def test_refresh_keeps_an_edit_saved_meanwhile(tmp_path):
+    edit = f"import pathlib\nfile = pathlib.Path({str(tmp_path / 'a.ipynb')!r})\nfile.write_text('edited')"
+    path = tiny.write_notebook(tmp_path / "a.ipynb", edit)
+    (tmp_path / ".a.ipynb").write_text("left by a refresh that was killed")
+    with pytest.raises(runs.RunError, match="a.ipynb was edited while it ran; it is as you saved it"):
+        execution.refresh(path)
+    assert path.read_text() == "edited" and {file.name for file in tmp_path.iterdir()} == {"a.ipynb"}
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -280,6 +291,7 @@ def command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(runs, "load", lambda: known)
     for name in ("REPORTS", "RESULTS"):
         monkeypatch.setattr(cli, name, tmp_path / name.lower())
+    monkeypatch.setattr(runner, "REPORTS", tmp_path / "reports")
 
     def call(*arguments: str) -> tuple[int, str, str]:
         try:
@@ -355,6 +367,65 @@ def test_command_asked_wrongly(command, arguments, tmp_path):
     assert not (tmp_path / "reports").exists()
 
 
+def test_a_damaged_page_around_the_reports_is_written_again(command, tmp_path):
+    assert command("good")[0] == 0
+    out = tmp_path / "reports"
+    whole = tiny.digest(out)
+    for page in ("index.html", "method/index.html", "site.json"):
+        (out / page).write_bytes((out / page).read_bytes()[:100])
+        code, _, err = command("good")
+        assert code == 0 and (page == "site.json" or f"{page} had been edited; what you had is kept in" in err)
+        assert (out / page).exists() and tiny.digest(out).items() >= whole.items(), page
+        (out / page).unlink()
+        assert command("good")[0] == 0 and tiny.digest(out).items() >= whole.items(), page
+
+
+def test_front_page_lists_all_that_is_in_the_folder(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "NOTEBOOKS", tmp_path)
+    assert command("good", "--set", "number=5")[0] == 0
+    assert command("good", "--set", "number=6")[0] == 0
+    page = (tmp_path / "results" / "index.html").read_text()
+    assert "good-number-5/index.html" in page and "good-number-6/index.html" in page
+    assert not (tmp_path / "results" / "README.md").exists()
+    links = re.findall(r'href="([^":#]+)"', page)
+    assert links and all((tmp_path / "results" / link).exists() for link in links), links
+
+
+def test_a_report_made_alone_leaves_the_gallery_as_it_is(command, tmp_path):
+    gallery = tmp_path / "reports" / "README.md"
+    gallery.parent.mkdir()
+    gallery.write_text("<!-- written by iapt report -->\nthe gallery that git keeps")
+    assert command("good")[0] == 0 and "git keeps" in gallery.read_text()
+    tiny.write_notebook(tmp_path / "bad.ipynb", "1")
+    assert command()[0] == 0 and "git keeps" not in gallery.read_text()
+
+
+def test_a_printed_document_of_somebody_is_not_replaced(command, tmp_path):
+    own = tmp_path / "reports" / "reports.pdf"
+    own.parent.mkdir()
+    own.write_bytes(b"years of work")
+    code, _, err = command("good", "--pdf")
+    assert code == 2 and "reports.pdf was not written by iapt" in err and own.read_bytes() == b"years of work"
+
+
+def test_runs_that_are_unchanged_are_one_line(command, tmp_path, monkeypatch):
+    many = [replace(runs.load()["good"], name=f"many/{number}", asked=("many",)) for number in range(3)]
+    monkeypatch.setattr(runs, "select", lambda *_: many)
+    assert command("many")[1].count("many/") == 3
+    out = command("many")[1]
+    assert "many (3 reports): unchanged, nothing that they depend on has changed\n" in out and "many/" not in out
+
+
+def test_all_reports_are_made_although_nobody_reads_on(tmp_path):
+    out = tmp_path / "out"
+    done = subprocess.run(
+        f"{sys.executable} -m iapt report claims-2020 groups --out {out} | head -1",
+        shell=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr and len(done.stdout.splitlines()) == 1
+    assert all((out / name / "run.json").exists() for name in ("claims-2020", "groups")) and (out / "index.html").exists()
+
+
 @pytest.mark.parametrize("place", ["good/thesis.tex", "index.html", "README.md", "method/index.html"])
 def test_command_replaces_nothing_that_is_not_its_own(command, tmp_path, place):
     """A folder of somebody's in place of a report, a page of somebody's in place of ours."""
@@ -364,7 +435,7 @@ def test_command_replaces_nothing_that_is_not_its_own(command, tmp_path, place):
     code, _, err = command("good", "--out", str(tmp_path / "papers"))
     assert (
         code == 2
-        and "choose another folder with --out" in err
+        and "choose another place with --out" in err
         and str(own.relative_to(tmp_path)) in err.replace(" holds ", "/")
     )
     assert own.read_text() == "years of work"

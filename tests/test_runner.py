@@ -1,5 +1,7 @@
 """Many runs: whole or not at all, whatever is killed, full, locked or broken."""
 
+import hashlib
+import json
 import os
 import random
 import signal
@@ -12,8 +14,8 @@ import psutil
 import pytest
 import tiny
 
-from iapt.answers import areas
 from iapt import parameters, runs
+from iapt.answers import areas
 from iapt.running import failures, folders, reports, runner
 
 
@@ -236,15 +238,21 @@ def test_read_only_folder(tmp_path):
             subprocess.run(["umount", "--lazy", out], check=True)
 
 
+def write_state(**files: str) -> str:
+    """The run.json of a report with text files of these contents."""
+    digests = {f"{name}.txt": hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
+    return json.dumps({"run": {}, "fingerprint": {}, "prose": "", "links": [], "files": digests})
+
+
 @pytest.mark.parametrize("swaps", [True, False], ids=["swap", "no swap"])
 def test_put_in_place(tmp_path, monkeypatch, swaps):
     if not swaps:
         monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     for text in ("first", "second"):
         staging = folders.make_staging(tmp_path)
-        (staging / "report" / "run.json").write_text(text)
+        (staging / "report" / "run.json").write_text(write_state(**{text: text}))
         (staging / "report" / f"{text}.txt").write_text(text)
-        folders.put_in_place(staging, tmp_path / "areas" / "x")
+        folders.put_in_place(staging, "areas/x")
         assert tiny.digest(tmp_path).keys() == {"areas/x/run.json", f"areas/x/{text}.txt"}
     assert list(tmp_path.glob(".*")) == []
 
@@ -254,7 +262,7 @@ def test_report_moved_aside_comes_back(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
     final = tmp_path / "areas" / "x"
     final.mkdir(parents=True)
-    (final / "run.json").write_text("old")
+    (final / "run.json").write_text(write_state())
     staging = folders.make_staging(tmp_path)
     rename = os.rename
 
@@ -265,14 +273,127 @@ def test_report_moved_aside_comes_back(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "rename", rename_once)
     with pytest.raises(KeyboardInterrupt):
-        folders.put_in_place(staging, final)
+        folders.put_in_place(staging, "areas/x")
     monkeypatch.setattr(os, "rename", rename)
     assert not final.exists()
     with folders.own(tmp_path):
-        assert (final / "run.json").read_text() == "old"
+        assert (final / "run.json").read_text() == write_state()
+
+
+# ---------------------------------------------------------------- work of a person
+
+
+OWN = {
+    "a page": ("one/index.html", "my page"),
+    "a page that names us": ("one/index.html", "an iapt report, mended by hand"),
+    "a repository": ("one/.git/config", "years of work"),
+    "a picture among figures": ("one/figures/mine.png", "a picture"),
+    "a file in the place of the folder": ("one", "years of work"),
+    "a front page": ("index.html", "my site: iapt report"),
+    "a README that names us": ("README.md", "# My iapt report"),
+    "a method page": ("method/index.html", "my methods"),
+}
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["new", "made before"])
+@pytest.mark.parametrize("what", OWN)
+def test_what_iapt_has_not_written_is_refused(tmp_path, what, made):
+    out, (name, text) = tmp_path / "out", OWN[what]
+    run = tiny.make_run(tmp_path, "one", "1")
+    if made and name in ("one", "one/index.html"):
+        pytest.skip("the report itself is there")
+    if made:
+        list(runner.make_all([run], out))
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text(text)
+    with pytest.raises(runs.RunError, match="choose another place with --out"):
+        list(runner.make_all([run], out, force=True))
+    assert (out / name).read_text() == text
+
+
+def test_a_file_that_comes_while_the_run_is_under_way_stays(tmp_path):
+    out = tmp_path / "out"
+    cell = f"import pathlib\npathlib.Path({str(out / 'one')!r}, 'mine.txt').write_text('mine')"
+    run = tiny.make_run(tmp_path, "one", "1")
+    list(runner.make_all([run], out))
+    tiny.write_notebook(run.notebook, cell)
+    (result,) = runner.make_all([run], out)
+    assert result.state == "failed" and "holds mine.txt, which is no part of a report" in result.message
+    assert (out / "one" / "mine.txt").read_text() == "mine"
+
+
+def test_edited_files_of_a_report_are_kept_beside(tmp_path):
+    """A cell added to the notebook that each page links to, twice."""
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    list(runner.make_all([run], out))
+    for place in ("one.edited", "one.edited-2"):
+        (out / "one" / "notebook.ipynb").write_text(place)
+        (result,) = runner.make_all([run], out)
+        assert result.state == "made" and result.warnings == (
+            f"notebook.ipynb had been edited; what you had is kept in {out / place}",
+        )
+        assert (out / place / "notebook.ipynb").read_text() == place
+    assert reports.state_of(run, out / "one") == "up to date"
+    assert [run.name for run in reports.find_all(out, [run])] == ["one"]
 
 
 # ---------------------------------------------------------------- what is made and what is left
+
+
+@pytest.mark.parametrize("changed", ["prose", "code"])
+def test_a_notebook_changed_while_its_run_is_under_way(tmp_path, changed):
+    """What is stored is what was read, so that the next command sees the change."""
+    out = tmp_path / "out"
+    cell = f"import pathlib\npath = pathlib.Path({str(tmp_path / 'one.ipynb')!r})\nnumber"
+    run = tiny.make_run(tmp_path, "one", cell)
+    new = {"prose": "# Another question?", "code": "# What is it?"}[changed]
+    change = f"{cell}\n'changed'" if changed == "code" else cell
+    tiny.write_notebook(tmp_path / "other.ipynb", change, heading=new)
+    tiny.write_notebook(run.notebook, f"{cell}\npath.write_bytes(path.with_name('other.ipynb').read_bytes())")
+    assert [result.state for result in runner.make_all([run], out)] == ["made"]
+    assert reports.state_of(run, out / "one") == "older than the code"
+    assert [result.state for result in runner.make_all([run], out)] == ["made"]
+    assert [result.state for result in runner.make_all([run], out)] == ["unchanged"]
+
+
+def test_prose_changed_while_its_run_is_under_way(tmp_path):
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "import time\ntime.sleep(1)")
+    process = tiny.start([run], out)
+    tiny.wait_until(lambda: list(out.glob(".staging-*/scratch")))
+    tiny.write_notebook(run.notebook, "import time\ntime.sleep(1)", heading="# Another question?")
+    process.join(30)
+    for state in ("rendered", "unchanged") if "Another" not in (out / "one" / "index.html").read_text() else ("rendered",):
+        assert [result.state for result in runner.make_all([run], out)] == [state]
+    assert "Another question?" in (out / "one" / "index.html").read_text()
+
+
+def test_data_changed_while_prose_is_rendered(tmp_path, tables, monkeypatch):
+    """The outputs are of the old data, and the report says so."""
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    list(runner.make_all([run], out))
+    tiny.write_notebook(run.notebook, "1", heading="# Another question?")
+    render = reports.render_again
+
+    def change_and_render(*arguments, **options):
+        (tables.folder / "targets.csv").write_text((tables.folder / "targets.csv").read_text() + "\n")
+        render(*arguments, **options)
+
+    monkeypatch.setattr(reports, "render_again", change_and_render)
+    assert [result.state for result in runner.make_all([run], out)] == ["rendered"]
+    assert reports.state_of(run, out / "one") == "older than the data"
+
+
+def test_pages_link_to_the_reports_that_are_there(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    known = {name: tiny.make_run(tmp_path, name, "1") for name in ("one", "two")}
+    monkeypatch.setattr(runs, "load", lambda: known)
+    list(runner.make_all([known["one"]], out))
+    assert "two/index.html" not in (out / "one" / "index.html").read_text()
+    list(runner.make_all([known["two"]], out))
+    assert "two/index.html" in (out / "one" / "index.html").read_text()
+    assert reports.state_of(known["one"], out / "one") == "up to date"
+    tiny.write_notebook(known["two"].notebook, "1 / 0")
+
 
 
 def test_only_what_changed(tmp_path, monkeypatch):

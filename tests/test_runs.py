@@ -74,7 +74,10 @@ def test_choosing(known):
     assert len(runs.select(known, [], [])) == 52
     (qe1,) = runs.select(known, ["areas/qe1"], [])
     assert qe1.parameters == {"area": "QE1"} and qe1.asked == ("areas/qe1",)
-    assert runs.select(known, ["areas/Lancashire and South Cumbria"], []) == [qe1]
+    for name in ("Lancashire and South Cumbria", "NHS Lancashire and South Cumbria ICB"):
+        assert runs.select(known, [f"areas/{name}"], []) == [qe1]
+    with pytest.raises(runs.RunError, match="areas/qe1 is made for area=QE1; name the run without it"):
+        runs.select(known, ["areas/qe1"], ["area=QJK"])
 
 
 def test_setting_what_a_run_is_spread_by_makes_one_run(known):
@@ -92,6 +95,9 @@ def test_each(known):
     spread = runs.select(known, ["one"], [], "area")
     assert len(spread) == 50 and spread[1].name == "one-by-area/y61"
     assert spread[1].asked == ("one", "--set", "area=Y61") and spread[1].values()["area"] == "Y61"
+    for names in (["areas"], ["areas/qe1"]):
+        with pytest.raises(runs.RunError, match="cannot be made for each as_of"):
+            runs.select(known, names, [], "as_of")
     with pytest.raises(runs.RunError, match="no run is made for each colour; name one"):
         runs.select(known, [], [], "colour")
     with pytest.raises(runs.RunError, match="no table lists the values of 'colour'; allowed: area"):
@@ -102,7 +108,7 @@ def test_each(known):
     ("name", "message"),
     [
         ("acces", "unknown run 'acces'; did you mean access"),
-        ("areas/qe", "unknown run 'areas/qe'; known are areas/q.* and others, listed by: iapt runs"),
+        ("areas/qe", "unknown run 'areas/qe'; area is 'qe'.*; all are listed by: iapt runs"),
         ("access/qe1", "unknown run 'access/qe1'"),
     ],
 )
@@ -121,6 +127,11 @@ def test_settings(known):
         runs.select(known, ["access"], ["number"])
     with pytest.raises(parameters.ParameterError, match="did you mean number"):
         runs.select(known, ["access"], ["nunber=1"])
+
+
+def test_a_year_is_taken_as_the_pages_write_it():
+    run, same = (runs.select(runs.load(), ["today"], [f"target_year={year}"])[0] for year in ("2028/29", "2028-29"))
+    assert run == runs.replace(same, asked=run.asked) and run.values()["target_year"] == "2028-29"
 
 
 # ---------------------------------------------------------------- fingerprints
@@ -169,6 +180,12 @@ def test_fingerprint_follows_the_package_and_the_lock_file(tmp_path, monkeypatch
         after = run.fingerprint()
         assert {name for name in before if before[name] != after[name]} == {part}
         monkeypatch.undo()
+
+
+def test_a_table_that_is_declared_has_to_be_there(tmp_path):
+    run = runs.replace(tiny.make_run(tmp_path, "a", "1"), data=("nothing",))
+    with pytest.raises(runs.RunError, match="a needs nothing.csv, which is not in "):
+        run.fingerprint()
 
 
 def test_digest_of_a_file_is_never_stale(tmp_path):

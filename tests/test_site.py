@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from iapt import data
+from iapt import data, runs
 from iapt.answers import access
 from iapt.paths import REPORTS, ROOT
-from iapt import runs
 from iapt.running import runner
 from iapt.show import words
 from iapt.site import booklet, indexes

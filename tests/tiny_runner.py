@@ -6,8 +6,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from iapt import data
-from iapt import runs
+from iapt import data, runs
 from iapt.running import child, runner
 
 child.preload()

@@ -1,28 +1,77 @@
 """The command `iapt`."""
 
 import argparse
+import difflib
+import os
 import shlex
 import signal
 import sys
+import tempfile
 import time
+import traceback
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iapt.paths import NOTEBOOKS, REPORTS, RESULTS
+import iapt
 from iapt import runs
+from iapt.paths import NOTEBOOKS, REPORTS, RESULTS, ROOT, data_folder
 
 if TYPE_CHECKING:
-    from iapt.running.jobs import Result
+    from iapt.running.runner import Result
+
+HELP = """Access to NHS psychological therapies in England: figures, checks and reports.
+
+  iapt report            make the reports that are out of date
+  iapt report areas      a page for every area; iapt report areas/devon for one
+  iapt runs              every report with its parameters and state
+  iapt add FILE          add a publication of NHS England to the data
+  iapt check             check the data and show what is there
+
+All commands: iapt --help. The options of one: iapt report --help"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 where all went well, 1 where a run or check failed, 2 where it was asked for wrongly."""
-    parser = argparse.ArgumentParser(
-        prog="iapt", description="Access to NHS psychological therapies in England: figures, checks and reports."
-    )
+    """Run one command.
+
+    0 where all went well, 1 where a run or check failed, 2 where it was asked for wrongly, 3 where something happened
+    that nobody thought of.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    parser, commands = _make_parser()
+    if not given:
+        print(HELP)
+        return 0
+    if not given[0].startswith("-") and given[0] not in commands:
+        near = difflib.get_close_matches(given[0], commands, 1)
+        print(
+            f"iapt: unknown command {given[0]!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(commands)}",
+            file=sys.stderr,
+        )
+        return 2
+    options = parser.parse_args(given)
+    for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGBREAK")):
+        if number and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        _name_checkout()
+        return options.do(options)
+    except ValueError as error:
+        print(f"iapt: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("iapt: stopped; nothing was left half-written", file=sys.stderr)
+        return 130
+    except Exception as error:  # the last resort: what no other part has foreseen
+        print(f"iapt: {_describe_surprise(error)}", file=sys.stderr)
+        return 3
+
+
+def _make_parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    parser = argparse.ArgumentParser(prog="iapt", description=HELP.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"iapt {iapt.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     report = commands.add_parser("report", help="make the reports that are out of date")
     report.add_argument(
@@ -44,7 +93,11 @@ def main(arguments: list[str] | None = None) -> int:
     report.add_argument("--force", action="store_true", help="also make reports that are up to date")
     report.add_argument("--kernel", action="store_true", help="use ordinary Jupyter kernels, one start-up a run")
     report.add_argument(
-        "--scheduler", default="", metavar="ADDRESS", help="run the notebooks on the dask cluster at tcp://host:port"
+        "--scheduler",
+        default="",
+        metavar="ADDRESS",
+        help="run the notebooks on the dask cluster at tcp://host:port, or tls://host:port with the certificates of "
+        "dask's configuration; its workers can run any code here, so name only a cluster that you trust",
     )
     report.add_argument(
         "--limit", type=_read_seconds, default=300, metavar="SECONDS", help="how long a run may take (default: 300)"
@@ -79,30 +132,60 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--dry-run", action="store_true", help="show what would change, and stop there")
         command.add_argument("--accept", action="store_true", help="take figures although they are doubtful")
     commands.add_parser("check", help="check everything in data/ and show what is there").set_defaults(do=_check)
-    options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+    return parser, list(commands.choices)
+
+
+def _name_checkout() -> None:
+    """Say whose data a command uses that is run from another checkout. Raises ValueError in a copied environment."""
+    script = Path(sys.argv[0]).absolute().parent.parent
+    if (script / "pyvenv.cfg").exists() and script.resolve() != Path(sys.prefix).resolve():
+        raise ValueError(
+            f"{script} is a copy of the environment {sys.prefix}, and uses the data there; make it anew: make setup"
+        )
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "notebooks" / "runs.toml").exists() and not folder.samefile(ROOT):
+            print(
+                f"note: this iapt belongs to {ROOT}; it reads and writes {data_folder()}, not {folder}", file=sys.stderr
+            )
+            return
+
+
+def _describe_surprise(error: Exception) -> str:
+    """One line: what happened, what to do, where the details are."""
+    where = "IAPT_DEBUG=1 shows the details"
+    with suppress(OSError):
+        handle, name = tempfile.mkstemp(prefix="iapt-", suffix=".txt", text=True)
+        with open(handle, "w", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+        where = f"the details are in {name}"
+    if os.environ.get("IAPT_DEBUG"):
+        traceback.print_exception(error)
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.strerror}{f': {error.filename}' if error.filename else ''}; mend that and run it again"
+    return f"{type(error).__name__}: {text}; {where}"
+
+
+def _say(line: str, *, error: bool = False) -> None:
+    """Print a line at once; where nobody reads any longer, go on without."""
+    stream = sys.stderr if error else sys.stdout
     try:
-        return options.do(options)
-    except ValueError as error:
-        print(f"iapt: {error}", file=sys.stderr)
-        return 2
+        print(line, file=stream, flush=True)
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
-    except KeyboardInterrupt:
-        print("iapt: stopped; nothing was left half-written", file=sys.stderr)
-        return 130
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _report(options: argparse.Namespace) -> int:
-    from iapt.running import remote, runner
+    from iapt.running import folders, remote, runner
 
     began, known = time.monotonic(), runs.load()
     chosen = runs.select(known, options.runs, options.set, options.each)
     place = options.out or str(REPORTS if all(run.asked == (run.name,) for run in chosen) else RESULTS)
+    remote.check(place)
     out, results = remote.choose_local(place), []
+    if options.pdf:
+        folders.refuse_pages(out, ["reports.pdf"])
     with closing(
         runner.make_all(
             chosen, out, kernel=options.kernel, force=options.force, limit=options.limit, scheduler=options.scheduler
@@ -110,37 +193,49 @@ def _report(options: argparse.Namespace) -> int:
     ) as ended:
         for result in ended:
             results.append(result)
-            failed = result.state == "failed"
-            print(
-                f"[{len(results)}/{len(chosen)}] {result.run.name:<24} {result.state:<10} {result.seconds:6.1f} s  {'' if failed else result.message}".rstrip(),
-                flush=True,
-            )
-            if failed:
-                print(_describe_failure(result, options), file=sys.stderr, flush=True)
-    if any(result.state != "unchanged" for result in results) or not (out / "index.html").exists():
-        _write_site(known, chosen, out)
-    for line in (f"warning: {result.run.name}: {line}" for result in results for line in result.warnings):
-        print(line, file=sys.stderr)
+            _tell(result, f"[{len(results)}/{len(chosen)}]", options)
+    _tell_unchanged([result.run for result in results if result.state == "unchanged"])
+    warnings = [f"{result.run.name}: {line}" for result in results for line in result.warnings]
+    for line in [*warnings, *runner.write_site(known, chosen, out)]:
+        _say(f"warning: {line}", error=True)
     counts = Counter(result.state for result in results)
-    print(
+    _say(
         f"{len(results)} runs in {time.monotonic() - began:.1f} s: "
         f"{', '.join(f'{number} {state}' for state, number in counts.items())}"
     )
     if remote.is_remote(place):
-        print(f"{remote.send(out, place, [run.name for run in chosen])} reports copied to {place}")
+        _say(f"{remote.send(out, place, [run.name for run in chosen])} reports copied to {place}")
     if counts["failed"]:
-        print(
-            f"iapt: failed: {', '.join(result.run.name for result in results if result.state == 'failed')}; their "
-            "last good reports stay",
-            file=sys.stderr,
-        )
+        failed = ", ".join(result.run.name for result in results if result.state == "failed")
+        _say(f"iapt: failed: {failed}; their last good reports stay", error=True)
         return 1
-    print(f"the reports are in {place}; open {out / 'index.html'}")
+    _say(f"the reports are in {place}; open {out / 'index.html'}")
     if options.pdf:
         from iapt.site import booklet
 
-        print(f"to print: {booklet.write_booklet(out)}")
+        folders.write_pages(out, {"reports.pdf": booklet.print_booklet(out)}, folders.read_record(out)["of"])
+        _say(f"to print: {out / 'reports.pdf'}")
     return 0
+
+
+def _tell(result: "Result", number: str, options: argparse.Namespace) -> None:
+    """One line for a run that was made or failed, and the reason of a failure below it."""
+    if result.state != "unchanged":
+        why = "" if result.state == "failed" else result.message
+        _say(f"{number} {_label(result.run):<32} {result.state:<10} {result.seconds:6.1f} s  {why}".rstrip())
+    if result.state == "failed":
+        _say(_describe_failure(result, options), error=True)
+
+
+def _tell_unchanged(unchanged: list[runs.Run]) -> None:
+    """One line for each run, or for all that one run was spread into."""
+    for base, number in Counter(run.name.partition("/")[0] for run in unchanged).items():
+        many = f" ({number} reports)" if number > 1 else ""
+        _say(f"{base}{many}: unchanged, nothing that {'they depend' if many else 'it depends'} on has changed")
+
+
+def _label(run: runs.Run) -> str:
+    return f"{run.name} {run.title}" if "/" in run.name else run.name
 
 
 def _describe_failure(result: "Result", options: argparse.Namespace) -> str:
@@ -156,18 +251,6 @@ def _describe_failure(result: "Result", options: argparse.Namespace) -> str:
     return "\n".join(f"    {line}" for line in lines)
 
 
-def _write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) -> None:
-    from iapt.running import failures, folders, reports
-    from iapt.site import indexes
-
-    listed = {run.name: run for run in [*runs.list_all(known), *chosen]}
-    try:
-        with folders.own(out):
-            indexes.write_site([(run, reports.state_of(run, out / run.name)) for run in listed.values()], out)
-    except OSError as error:
-        raise runs.RunError(f"the pages around the reports: {failures.describe_trouble(error, out)}") from None
-
-
 def _list_runs(options: argparse.Namespace) -> int:
     from iapt import parameters
     from iapt.running import reports
@@ -177,16 +260,16 @@ def _list_runs(options: argparse.Namespace) -> int:
             name: parameter.default for name, parameter in parameters.read(runs.read_notebook(run.notebook)).items()
         }
         values = " ".join(f"{name}={value}" for name, value in (defaults | run.parameters).items())
-        print(f"{run.name:<20} {run.notebook.stem:<16} {reports.state_of(run, REPORTS / run.name):<20} {values}")
+        _say(f"{_label(run):<32} {run.notebook.stem:<16} {reports.state_of(run, REPORTS / run.name):<20} {values}")
     return 0
 
 
 def _refresh(options: argparse.Namespace) -> int:
     from iapt.running import execution
 
-    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+    for path in sorted(NOTEBOOKS.glob("[!.]*.ipynb")):
         execution.refresh(path)
-        print(f"{path.stem}: outputs renewed", flush=True)
+        _say(f"{path.stem}: outputs renewed")
     return 0
 
 
@@ -227,7 +310,7 @@ def _take(publications: list, digests: dict[str, str], options: argparse.Namespa
 
     planned = additions.plan(publications, options.published)
     for addition in planned:
-        print(additions.describe(addition))
+        _say(additions.describe(addition))
     if options.dry_run:
         print("nothing was written (--dry-run)")
         return 0

@@ -5,6 +5,7 @@
 
 import ast
 import difflib
+import re
 import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
 class ParameterError(ValueError):
     """A parameter that a notebook cannot run with; the message names it, its value and what is allowed."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the message alone."""
+        return [f"ParameterError: {self}"]
 
 
 @dataclass(frozen=True)
@@ -110,13 +115,13 @@ def check_question(question: object) -> None:
 
 
 def parse(text: str, parameter: Parameter) -> object:
-    """A value from the command line as its parameter's type; text stays text as it was written."""
+    """A value from the command line as its parameter's type; text stays as it was written, but 2028/29 is 2028-29."""
     if parameter.type is bool:
         if text not in ("true", "false"):
             raise ParameterError(f"{parameter.name} is {text!r}; allowed: true, false")
         return text == "true"
     try:
-        return parameter.type(text)
+        return parameter.type(re.sub(r"^([0-9]{4})/([0-9]{2})$", r"\1-\2", text))
     except ValueError:
         raise ParameterError(f"{parameter.name} is {text!r}; expected {_name(parameter.type)}") from None
 
@@ -169,7 +174,7 @@ def _parse_year(values: dict, name: str) -> "pd.Period":
     from iapt.data import periods
 
     try:
-        return periods.parse(values[name], "year")
+        return periods.parse(values[name].replace("/", "-"), "year")
     except ValueError as error:
         raise ParameterError(f"{name}: {error}") from None
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
 from iapt import parameters
+from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
 
 CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
 """Tables of data/ that every report may use; a run names the others it needs under `data`."""
@@ -58,11 +58,13 @@ class Run:
             data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}"
             for name in (*CORE_TABLES, *self.data)
         ]
+        if absent := [table.name for table in tables if not table.exists()]:
+            raise RunError(f"{self.name} needs {absent[0]}, which is not in {data_folder()}")
         return {
-            "code": _digest(code),
-            "parameters": _digest(self.parameters),
+            "code": digest(code),
+            "parameters": digest(self.parameters),
             "package": digest_package(),
-            "data": _digest([digest_file(table) for table in tables]),
+            "data": digest([digest_file(table) for table in tables]),
             "lock file": digest_file(ROOT / "requirements.lock"),
         }
 
@@ -72,15 +74,22 @@ class Run:
             cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"])
             for cell in read_notebook(self.notebook)["cells"]
         ]
-        templates = sorted((PACKAGE / "site" / "templates").glob("*"))
-        return _digest(
-            [cells, self.title, [digest_file(file) for file in templates], digest_file(NOTEBOOKS / "runs.toml")]
-        )
+        return digest([cells, self.title, digest_templates(), digest_file(NOTEBOOKS / "runs.toml")])
 
 
 def digest_package() -> str:
     """A digest of the package's source."""
-    return _digest([digest_file(file) for file in sorted(PACKAGE.rglob("*.py"))])
+    return digest([digest_file(file) for file in sorted(PACKAGE.rglob("*.py"))])
+
+
+def digest_templates() -> str:
+    """A digest of the templates of the pages."""
+    return digest_folder(PACKAGE / "site" / "templates")
+
+
+def digest_folder(folder: Path) -> str:
+    """A digest of the files in a folder, hidden ones left out."""
+    return digest([[file.name, digest_file(file)] for file in sorted(folder.glob("[!.]*")) if file.is_file()])
 
 
 def digest_file(path: Path) -> str:
@@ -97,7 +106,8 @@ def _digest_content(path: Path, modified: int, size: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _digest(value: object) -> str:
+def digest(value: object) -> str:
+    """A digest of anything that JSON can write."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
@@ -198,6 +208,8 @@ def select(known: dict[str, Run], names: list[str], settings: list[str], each: s
             raise RunError(
                 f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
             )
+        if each and (part or known[base].each not in ("", each)):
+            raise RunError(f"{name} cannot be made for each {each}; a run without a value of its own can")
         set_by_hand = known[base].each in {setting.partition("=")[0] for setting in settings}
         runs = (
             [replace(known[base], each="")]
@@ -211,14 +223,18 @@ def select(known: dict[str, Run], names: list[str], settings: list[str], each: s
 
 
 def _pick(runs: list[Run], base: str, part: str) -> list[Run]:
-    """Of a run that was spread out the one with this value, or with this name for people."""
+    """Of a run that was spread out the one with this value, or with any name that `data.find_place` takes for it."""
     found = [run for run in runs if part.lower() in (run.name.partition("/")[2], run.title.lower())]
+    if not found and "area" in runs[0].parameters:
+        from iapt import data
+
+        try:
+            code = data.find_place(part)
+        except ValueError as error:
+            raise RunError(f"unknown run {f'{base}/{part}'!r}; {error}; all are listed by: iapt runs") from None
+        found = [run for run in runs if run.parameters["area"] == code]
     if not found:
-        every = [known for run in runs for known in (run.name, f"{base}/{run.title}")]
-        near = difflib.get_close_matches(f"{base}/{part}", every, 5) or every[:1]
-        raise RunError(
-            f"unknown run {f'{base}/{part}'!r}; known are {', '.join(near)} and others, listed by: iapt runs"
-        )
+        raise RunError(f"unknown run {f'{base}/{part}'!r}; {base} is one run")
     return found
 
 
@@ -235,6 +251,10 @@ def _apply(run: Run, settings: Iterable[str]) -> Run:
         if not equals:
             raise RunError(f"--set takes name=value; found {setting!r}")
         given[name] = parameters.parse(text, parameters.find(name, defined))
+        if "/" in run.name and name in run.parameters and given[name] != run.parameters[name]:
+            raise RunError(
+                f"{run.name} is made for {name}={run.parameters[name]}; name the run without it to set another"
+            )
     suffix = re.sub(r"[^\w.-]+", "-", "-".join(f"{name}-{value}" for name, value in given.items()))
     asked = [argument for setting in settings for argument in ("--set", setting)]
     return replace(run, name=f"{run.name}-{suffix}", parameters=run.parameters | given, asked=(*run.asked, *asked))

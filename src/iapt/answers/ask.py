@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from IPython.display import Markdown, display
 
+from iapt import parameters
 from iapt.answers import prospects
 from iapt.data import periods
-from iapt import parameters
 
 
 def explore(question: prospects.Question) -> object:

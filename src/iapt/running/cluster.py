@@ -22,8 +22,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from iapt.paths import data_folder
 from iapt import runs
+from iapt.paths import data_folder
 from iapt.running import execution, folders, reports
 from iapt.running.child import Child, Outcome, preload
 from iapt.running.failures import KernelNotStarted, describe_trouble
@@ -103,7 +103,7 @@ def _collect(future, job: Job, staging: Path) -> Outcome:
         executed = future.result()
         (report / "notebook.ipynb").write_bytes(executed.notebook)
         if not executed.outcome.message:
-            reports.write_report(job.run, report, job.fingerprint)
+            reports.write_report(job.run, report, job.basis)
         return executed.outcome
     except OSError as error:
         return Outcome(describe_trouble(error, report))

@@ -122,14 +122,23 @@ def _word_warning(line: str) -> str:
 def refresh(path: Path) -> None:
     """Run a committed notebook with its defaults in an ordinary kernel and keep its outputs, normalised.
 
-    Raises RunError, with the cell, where it fails; the notebook is as it was then.
+    Raises RunError, with the cell, where it fails, and where somebody edited the notebook meanwhile; it is as it was then.
     """
-    run = runs.Run(path.stem, path, path.stem)
-    with tempfile.TemporaryDirectory() as folder:
+    run, read = runs.Run(path.stem, path, path.stem), path.read_bytes()
+    beside = path.with_name(f".{path.name}")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         output = Path(folder) / path.name
         try:
             execute(run, output, {})
         except Exception as error:
             raise runs.RunError(f"{path.name} failed {failures.explain(error, output)}") from None
-        shutil.copyfile(output, path.with_name(f".{path.name}"))
-    os.replace(path.with_name(f".{path.name}"), path)
+        try:
+            shutil.copyfile(output, beside)
+            shutil.copymode(path, beside)
+            if path.read_bytes() != read:
+                raise runs.RunError(f"{path.name} was edited while it ran; it is as you saved it: refresh it again")
+            os.replace(beside, path)
+        except OSError as error:
+            raise runs.RunError(f"{path.name}: {failures.describe_trouble(error, path)}") from None
+        finally:
+            beside.unlink(missing_ok=True)

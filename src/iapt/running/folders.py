@@ -1,21 +1,32 @@
-"""The folder of the reports: held by one runner at a time, and every report in it whole."""
+"""The folder of the reports: held by one runner at a time, every report whole, and nothing of anybody else's lost.
+
+A report is ours where its `run.json` lists its files, a page around the reports where `site.json` does. Everything else
+is refused, and a listed file that somebody has edited is kept beside when it is replaced.
+"""
 
 import ctypes
+import hashlib
+import json
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from iapt import locks, runs
+from iapt.paths import REPORTS
+from iapt.running import reports
 from iapt.running.failures import describe_trouble
 
-PARTS = {"index.html", "notebook.ipynb", "run.json", "figures", "tables"}
-"""What a report holds."""
-MARK = "iapt report"
-"""Words near the top of every page around the reports, by which it is known as ours."""
+RECORD = "site.json"
+"""The file in the folder that lists the pages around the reports with their digests."""
+MARKS = (b"<!-- written by iapt report -->", b'<meta name="generator" content="iapt report">')
+"""What pages of ours that are in no record, such as the gallery that git keeps, have near their top."""
+NOBODYS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""Files that systems leave in folders."""
 
 
 @contextmanager
@@ -26,7 +37,11 @@ def own(out: Path) -> Iterator[None]:
     """
 
     def wait() -> None:
-        print(f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end", file=sys.stderr, flush=True)
+        print(
+            f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end",
+            file=sys.stderr,
+            flush=True,
+        )
 
     with ExitStack() as stack:
         try:
@@ -48,18 +63,34 @@ def _find_holder(out: Path) -> str:
     return ""
 
 
-def refuse_strangers(out: Path, names: list[str]) -> None:
-    """Replace nothing but reports and our own pages: raises RunError where something else is in their place."""
+def refuse_strangers(out: Path, names: Iterable[str]) -> None:
+    """Replace nothing but reports: raises RunError where something else is in the place of one."""
     for folder in (out / name for name in names):
-        held = {path.name for path in folder.iterdir() if not path.name.startswith(".")} if folder.is_dir() else set()
-        if strange := sorted(held - PARTS):
+        if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
             raise runs.RunError(
-                f"{folder} holds {strange[0]}, which is no part of a report; choose another folder with --out"
+                f"{folder} is no folder, and a report would replace it; choose another place with --out"
             )
-    around = {out / name.partition("/")[0] / "index.html" for name in names if "/" in name}
-    for page in (out / "index.html", out / "README.md", out / "method" / "index.html", *sorted(around)):
-        if page.exists() and MARK not in page.read_text(encoding="utf-8", errors="replace")[:500]:
-            raise runs.RunError(f"{page} was not written by this iapt; remove it, or choose another folder with --out")
+        if strange := sorted(_list_files(folder) - _list_ours(folder)):
+            raise runs.RunError(
+                f"{folder} holds {strange[0]}, which is no part of a report; choose another place with --out"
+            )
+
+
+def _list_files(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if (path.is_symlink() or not path.is_dir()) and path.name not in NOBODYS
+    }
+
+
+def _list_ours(folder: Path) -> set[str]:
+    state = reports.read_state(folder)
+    if state:
+        return {"run.json", *state["files"]}
+    if folder.is_relative_to(REPORTS):  # in a fresh clone, the figures that git keeps
+        return {path for path in _list_files(folder) if re.fullmatch(r"figures/\w+\.(svg|csv)", path)}
+    return set()
 
 
 def make_staging(out: Path) -> Path:
@@ -72,18 +103,49 @@ def make_staging(out: Path) -> Path:
     return staging
 
 
-def put_in_place(staging: Path, final: Path) -> None:
-    """Replace a report by the staged one in a single step: at no moment is there none, or half of one."""
+def put_in_place(staging: Path, name: str) -> str:
+    """Replace a report by the staged one in a single step: at no moment is there none, or half of one.
+
+    Files of the old one that somebody has edited are kept; what is returned says where. Raises RunError where something
+    else has come into its place.
+    """
+    out, final = staging.parent, staging.parent / name
+    refuse_strangers(out, [name])
+    state = reports.read_state(final)
+    kept = keep_edits(final, state["files"] if state else {}, out / f"{name}.edited")
     final.parent.mkdir(parents=True, exist_ok=True)
     new = staging / "report"
     if not final.exists():
         os.rename(new, final)
     elif not _exchange(new, final):
-        aside = staging / "previous" / final.relative_to(staging.parent)
+        aside = staging / "previous" / name
         aside.parent.mkdir(parents=True)
         os.rename(final, aside)
         os.rename(new, final)
     shutil.rmtree(staging, ignore_errors=True)
+    return kept
+
+
+def keep_edits(folder: Path, listed: dict[str, str], beside: Path) -> str:
+    """Copy the files whose content is not as listed into a folder beside; a line that says so, or nothing."""
+    edited = [
+        path for path, digest in listed.items() if (folder / path).exists() and digest_file(folder / path) != digest
+    ]
+    if not edited:
+        return ""
+    number = 1
+    while beside.exists():
+        number += 1
+        beside = beside.with_name(f"{re.sub(r'-[0-9]+$', '', beside.name)}-{number}")
+    for path in edited:
+        (beside / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(folder / path, beside / path)
+    return f"{', '.join(edited)} had been edited; what you had is kept in {beside}"
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file as it is now."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -104,3 +166,57 @@ def _clear(left: Path, out: Path) -> None:
         if not final.exists():
             os.rename(state.parent, final)
     shutil.rmtree(left, ignore_errors=True)
+
+
+# ---------------------------------------------------------------- pages around the reports
+
+
+def read_record(out: Path) -> dict:
+    """The digests of the pages around the reports, and what they were made `of`; empty where there is no record."""
+    try:
+        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        return (
+            record if isinstance(record["pages"], dict) and isinstance(record["of"], str) else {"pages": {}, "of": ""}
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"pages": {}, "of": ""}
+
+
+def are_pages_current(out: Path, of: str) -> bool:
+    """Whether all pages around the reports are there as they were written, and were made of the same."""
+    record = read_record(out)
+    return record["of"] == of and all(
+        (out / path).is_file() and digest_file(out / path) == digest for path, digest in record["pages"].items()
+    )
+
+
+def refuse_pages(out: Path, paths: Iterable[str]) -> None:
+    """Raises RunError where a page around the reports would replace a file that iapt has not written."""
+    listed = read_record(out)["pages"]
+    for path in (out / path for path in paths if path not in listed):
+        if path.is_dir() or (path.exists() and not any(mark in path.read_bytes()[:500] for mark in MARKS)):
+            raise runs.RunError(f"{path} was not written by iapt; move it, or choose another place with --out")
+
+
+def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
+    """The pages that there will be around these reports, so that what they would replace is refused before the work."""
+    folders = {run.name.partition("/")[0] for run in chosen if "/" in run.name}
+    return ["index.html", "README.md", "method/index.html", *(f"{folder}/index.html" for folder in sorted(folders))]
+
+
+def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:
+    """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept."""
+    refuse_pages(out, pages)
+    listed = read_record(out)["pages"]
+    kept = keep_edits(out, {path: listed[path] for path in pages if path in listed}, out / "site.edited")
+    digests = listed | {path: hashlib.sha256(content).hexdigest() for path, content in pages.items()}
+    record = json.dumps({"of": of, "pages": digests}, indent=1) + "\n"
+    staging = make_staging(out)
+    try:
+        for path, content in [*pages.items(), (RECORD, record.encode())]:
+            (staging / "page").write_bytes(content)
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(staging / "page", out / path)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return kept

@@ -4,13 +4,18 @@ Such places cannot replace a folder in one step, so a report is made here and th
 report whose `run.json` is there is whole. What is there already, the same, is not copied again.
 """
 
+import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from iapt.paths import RESULTS
+from iapt.running.folders import RECORD, read_record
 from iapt.runs import RunError
-from iapt.running.folders import MARK, PARTS
+
+PARTIAL = "partial.json"
+"""The file of a report whose copy is under way, with the paths that are ours; `run.json` comes last in its stead."""
 
 
 def is_remote(place: str) -> bool:
@@ -20,7 +25,25 @@ def is_remote(place: str) -> bool:
 
 def choose_local(place: str) -> Path:
     """The folder in which reports for a place are made: the place itself, or a folder of its own under results/."""
-    return RESULTS / "remote" / quote(place, safe="") if is_remote(place) else Path(place)
+    return RESULTS / "remote" / quote(place, safe="") if is_remote(place) else Path(place).expanduser()
+
+
+def check(place: str) -> None:
+    """Before any work: raises RunError where the driver for an address is missing, or the address is none."""
+    if is_remote(place):
+        _open(place)
+
+
+def _open(place: str) -> tuple:
+    try:
+        import fsspec
+
+        system, root = fsspec.core.url_to_fs(place)
+    except ImportError as error:
+        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)} ({error})") from None
+    except Exception as error:  # every driver has errors of its own
+        raise RunError(f"{place} cannot be written: {type(error).__name__}: {error}") from None
+    return system, root.rstrip("/")
 
 
 def send(local: Path, place: str, names: list[str]) -> int:
@@ -28,27 +51,21 @@ def send(local: Path, place: str, names: list[str]) -> int:
 
     Raises RunError where the address, its driver or the right to write there is missing.
     """
+    system, root = _open(place)
     try:
-        import fsspec
-    except ModuleNotFoundError:
-        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)}") from None
-    try:
-        system, root = fsspec.core.url_to_fs(place)
-        root = root.rstrip("/")
-        pages = _list_pages(local)
+        pages = [path for path in read_record(local)["pages"] if (local / path).exists()]
         _refuse_strangers(system, root, names, pages)
         changed = sum(
             _send_report(system, local / name, f"{root}/{name}")
             for name in names
             if (local / name / "run.json").exists()
         )
-        for name, page in pages.items():
-            _put(system, page, f"{root}/{name}")
+        for path in [*pages, RECORD]:
+            if (local / path).exists():
+                _put(system, (local / path).read_bytes(), f"{root}/{path}")
     except RunError:
         raise
-    except ImportError as error:
-        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)} ({error})") from None
-    except Exception as error:  # every driver has errors of its own
+    except Exception as error:
         raise RunError(
             f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}"
         ) from None
@@ -59,23 +76,32 @@ def _name_driver(place: str) -> str:
     return f"pip install 'fsspec[{place.partition('://')[0]}]'"
 
 
-def _list_pages(local: Path) -> dict[str, Path]:
-    """The pages around the reports, by path."""
-    around = (page for page in local.glob("*/index.html") if not page.with_name("run.json").exists())
-    return {page.relative_to(local).as_posix(): page for page in [*local.glob("*.html"), *local.glob("*.md"), *around]}
-
-
 def _refuse_strangers(system, root: str, names: list[str], pages: Iterable[str]) -> None:
-    """As `folders.refuse_strangers` does here, replace there nothing but reports and our own pages."""
+    """As `folders.refuse_strangers` does here, replace there nothing but reports and pages that records there list."""
     for target in (f"{root}/{name}" for name in names):
-        held = (address.partition(f"{target}/")[2] for address in map(str, system.find(target)))
-        if strange := sorted(path for path in held if path and path.partition("/")[0] not in PARTS):
+        held = {address.partition(f"{target}/")[2] for address in map(str, system.find(target))}
+        if held == {""}:
+            raise RunError(f"{target} is a file, and a report would replace it; choose another place with --out")
+        if strange := sorted(held - {"run.json", PARTIAL} - _list_listed(system, target)):
             raise RunError(
                 f"{target} holds {strange[0]}, which is no part of a report; choose another place with --out"
             )
-    for address in (f"{root}/{name}" for name in pages):
-        if system.exists(address) and MARK.encode() not in system.cat_file(address)[:500]:
+    listed = _read_json(system, f"{root}/{RECORD}").get("pages", {})
+    for address in (f"{root}/{path}" for path in pages if path not in listed):
+        if system.exists(address):
             raise RunError(f"{address} was not written by iapt; choose another place with --out")
+
+
+def _list_listed(system, target: str) -> set[str]:
+    """The files of a report there, and of one whose copy broke off."""
+    return {path for name in ("run.json", PARTIAL) for path in _read_json(system, f"{target}/{name}").get("files", {})}
+
+
+def _read_json(system, address: str) -> dict:
+    try:
+        return json.loads(system.cat_file(address))
+    except (OSError, ValueError):
+        return {}
 
 
 def _send_report(system, report: Path, target: str) -> bool:
@@ -87,16 +113,21 @@ def _send_report(system, report: Path, target: str) -> bool:
         for file in sorted(report.rglob("*"))
         if file.is_file() and file.name != "run.json"
     }
+    old = _list_listed(system, target)
+    new = json.loads((report / "run.json").read_text(encoding="utf-8"))["files"]
+    _put(system, json.dumps({"files": dict.fromkeys([*old, *new])}).encode(), f"{target}/{PARTIAL}")
     if system.exists(mark):
         system.rm_file(mark)
     for address, file in files.items():
-        _put(system, file, address)
-    for stale in set(map(system._strip_protocol, system.find(target))) - set(map(system._strip_protocol, files)):
-        system.rm_file(stale)
-    _put(system, report / "run.json", mark)
+        _put(system, file.read_bytes(), address)
+    for stale in sorted(old - set(new)):
+        with suppress(FileNotFoundError):
+            system.rm_file(f"{target}/{stale}")
+    _put(system, (report / "run.json").read_bytes(), mark)
+    system.rm_file(f"{target}/{PARTIAL}")
     return True
 
 
-def _put(system, file: Path, address: str) -> None:
+def _put(system, content: bytes, address: str) -> None:
     system.makedirs(address.rpartition("/")[0], exist_ok=True)
-    system.pipe_file(address, file.read_bytes())
+    system.pipe_file(address, content)

@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from iapt import runs
+from iapt.paths import REPORTS, data_folder
 from iapt.running import execution, failures, folders, reports
 from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload
 
@@ -36,10 +37,10 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make, its fingerprint, and why it is made."""
+    """A run to make, the basis it is made from, and why it is made."""
 
     run: runs.Run
-    fingerprint: dict[str, str]
+    basis: reports.Basis
     why: str
     attempt: int = 1
 
@@ -63,38 +64,86 @@ def make_all(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with folders.own(out):
         folders.refuse_strangers(out, [run.name for run in chosen])
+        folders.refuse_pages(out, folders.list_usual_pages(chosen))
+        links = name_links([*reports.find_all(out, chosen), *chosen])
         waiting = []
         for run in chosen:
-            fingerprint = run.fingerprint()  # before any data are read, so that it cannot be newer than they are
-            state = "not asked" if force else reports.state_of(run, out / run.name)
+            basis = reports.take_basis(run, links)
+            state = "not asked" if force else reports.state_of(run, out / run.name, basis)
             if state == "up to date":
                 yield Result(run, "unchanged", message="nothing that it depends on has changed")
             elif state == "prose changed":
-                yield _render(run, out)
+                yield _replace(run, out, partial(reports.render_again, basis=basis))
             else:
-                waiting.append(Job(run, fingerprint, "as asked" if force else f"it was {state}"))
-        if not waiting:
-            return
+                waiting.append(Job(run, basis, "as asked" if force else f"it was {state}"))
         values = [job.run.values() for job in waiting]
-        if scheduler:
+        if waiting and scheduler:
             from iapt.running import cluster
 
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
-        else:
+        elif waiting:
             preload()
             if METHOD == "fork":
                 warm_up(values)
             yield from _make_here(waiting, out, kernel, limit, workers or 2 * count_processors())
+        yield from _link_again(out, chosen)
 
 
-def _render(run: runs.Run, out: Path) -> Result:
+def name_links(there: Iterable[runs.Run]) -> tuple[str, ...]:
+    """The names on the list of runs to which pages may link: one for all the areas."""
+    return tuple(sorted({run.name.partition("/")[0] for run in there} & set(runs.load())))
+
+
+def _link_again(out: Path, chosen: list[runs.Run]) -> Iterator[Result]:
+    """Give the pages of a folder links to exactly the reports that are there; says only what failed."""
+    there = reports.find_all(out, [*chosen, *runs.list_all(runs.load())])
+    links = name_links(there)
+    for run in there:
+        if tuple(reports.read_state(out / run.name)["links"]) != links:
+            result = _replace(run, out, partial(reports.link_again, links=links))
+            if result.state == "failed":
+                yield result
+
+
+def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) -> list[str]:
+    """Write the pages around all reports that are in a folder, where these or the pages have changed; warnings.
+
+    The gallery README.md is written only for reports/, and only where every report but those of areas is there.
+    """
+    there = reports.find_all(out, [*runs.list_all(known), *chosen])
+    states = [(run, reports.state_of(run, out / run.name)) for run in there]
+    made_of = runs.digest([[run.name, state, reports.read_state(out / run.name)["files"]] for run, state in states])
+    of = runs.digest([made_of, runs.digest_package(), runs.digest_folder(data_folder()), runs.digest_templates()])
+    if folders.are_pages_current(out, of):
+        return []
+    from iapt.site import indexes
+
+    try:
+        with folders.own(out):
+            pages = indexes.render_site(states, out)
+            if out.resolve() != REPORTS or not {name for name, run in known.items() if not run.each} <= {
+                run.name for run in there
+            }:
+                pages.pop("README.md", None)
+            kept = folders.write_pages(out, {path: text.encode() for path, text in pages.items()}, of)
+    except OSError as error:
+        raise runs.RunError(f"the pages around the reports: {failures.describe_trouble(error, out)}") from None
+    return [kept] if kept else []
+
+
+def _replace(run: runs.Run, out: Path, write: Callable[[runs.Run, Path, Path], None]) -> Result:
+    """Replace a report by what `write` makes of it, which needs no kernel."""
     began, staging = time.monotonic(), folders.make_staging(out)
     try:
-        reports.render_again(run, out / run.name, staging / "report")
-        folders.put_in_place(staging, out / run.name)
-        return Result(run, "rendered", time.monotonic() - began, "only prose or page style changed")
+        write(run, out / run.name, staging / "report")
+        kept = folders.put_in_place(staging, run.name)
+        return Result(
+            run, "rendered", time.monotonic() - began, "only prose or page style changed", (kept,) if kept else ()
+        )
     except OSError as error:
         return Result(run, "failed", time.monotonic() - began, failures.describe_trouble(error, out))
+    except runs.RunError as error:
+        return Result(run, "failed", time.monotonic() - began, str(error))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -113,7 +162,7 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
             while waiting or active:
                 while waiting and len(active) < workers:
                     job = waiting.pop(0)
-                    work = partial(reports.make, job.run, fingerprint=job.fingerprint, limit=limit)
+                    work = partial(reports.make, job.run, basis=job.basis, limit=limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
                 with _masked("SIG_UNBLOCK"):
                     multiprocessing.connection.wait(
@@ -123,7 +172,7 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     job = active.pop(child)
                     outcome = child.conclude()
                     if outcome.retry and job.attempt < ATTEMPTS:
-                        waiting.insert(0, Job(job.run, job.fingerprint, job.why, job.attempt + 1))
+                        waiting.insert(0, replace(job, attempt=job.attempt + 1))
                         shutil.rmtree(child.staging, ignore_errors=True)
                     else:
                         yield finish(job, outcome, child.staging, out)
@@ -139,11 +188,13 @@ def finish(job: Job, outcome: Outcome, staging: Path, out: Path) -> Result:
     message, kept = outcome.message, out / f"{job.run.name}.failed.ipynb"
     try:
         if not message:
-            folders.put_in_place(staging, out / job.run.name)
+            edits = folders.put_in_place(staging, job.run.name)
             kept.unlink(missing_ok=True)
-            return Result(job.run, "made", outcome.seconds, job.why, outcome.warnings)
+            return Result(job.run, "made", outcome.seconds, job.why, (*outcome.warnings, *([edits] if edits else [])))
     except OSError as error:
         message = failures.describe_trouble(error, out)
+    except runs.RunError as error:
+        message = str(error)
     partial = staging / "report" / "notebook.ipynb"
     if partial.exists() and partial.stat().st_size:
         with suppress(OSError):

@@ -1,5 +1,6 @@
 """All main reports as one document to print, through a browser that is installed."""
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -9,50 +10,57 @@ from iapt import runs
 from iapt.show import words
 from iapt.site import indexes, pages
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "/Applications/Microsoft Edge.app/Contents/MacOS/Microsoft Edge",
+    *(
+        rf"{os.environ.get(folder, '')}\{browser}"
+        for folder in ("PROGRAMFILES", "PROGRAMFILES(X86)", "LOCALAPPDATA")
+        for browser in (r"Google\Chrome\Application\chrome.exe", r"Microsoft\Edge\Application\msedge.exe")
+    ),
+)
+"""Where browsers are that no search path names, on macOS and Windows."""
+PATIENCE = 120
+"""Seconds that a browser may take."""
 
 
 class BrowserError(ValueError):
     """No browser could print the document; the message says what to install."""
 
 
-def write_booklet(out: Path) -> Path:
-    """Print the reports that are there, areas left out, to `reports.pdf` with contents and page numbers.
+def print_booklet(out: Path) -> bytes:
+    """The reports that are there, areas left out, as a PDF with contents and page numbers.
 
-    Raises BrowserError where no Chromium or Chrome is installed, or it fails.
+    Raises BrowserError where no Chromium, Chrome or Edge is installed, or it fails or hangs.
     """
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    browser = next(filter(None, map(shutil.which, (*BROWSERS, *PLACES))), None)
     if not browser:
-        raise BrowserError(
-            f"printing needs a browser; install one of {', '.join(BROWSERS)}, or print the pages from any other"
-        )
-    with tempfile.TemporaryDirectory() as folder:
+        raise BrowserError("printing needs Chromium, Chrome or Edge; install one, or print the pages from any browser")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page, printed = Path(folder) / "print.html", Path(folder) / "reports.pdf"
         page.write_text(fill_booklet(out), encoding="utf-8")
-        done = subprocess.run(
-            [
-                browser,
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-                "--no-first-run",
-                f"--user-data-dir={folder}/profile",
-                "--no-pdf-header-footer",
-                "--generate-pdf-document-outline",
-                f"--print-to-pdf={printed}",
-                page.as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            f"--user-data-dir={folder}/profile",
+            "--no-pdf-header-footer",
+            "--generate-pdf-document-outline",
+            f"--print-to-pdf={printed}",
+        ]
+        try:
+            done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise BrowserError(f"{browser} did not print within {PATIENCE} seconds; the reports are in {out}") from None
         if done.returncode or not printed.exists():
             raise BrowserError(f"{browser} could not print: {done.stderr.strip()[-300:]}")
-        shutil.move(printed, out / "reports.pdf")
-    return out / "reports.pdf"
+        return printed.read_bytes()
 
 
 def fill_booklet(out: Path) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from iapt import data
+from iapt import data, runs
 from iapt.answers import access, areas, prospects, recovery
 from iapt.data import periods
-from iapt import runs
 from iapt.show import charts, words
 from iapt.site import pages
 
@@ -35,17 +34,19 @@ def headline() -> str:
     )
 
 
-def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
-    """Write every page of the site that is no report itself, from the reports that are there and their states."""
-    there = [(run, state) for run, state in made if (out / run.name / "notebook.ipynb").exists()]
-    cards = [read_card(run, state, out / run.name) for run, state in there if "/" not in run.name]
-    spread = [run for run, _ in there if (out / run.name / TREND).exists()]
-    pages.replace(out / "index.html", _write_front(cards, any(run.name.startswith("areas/") for run in spread)))
-    pages.replace(out / "method" / "index.html", _write_method())
+def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, str]:
+    """Every page of the site that is no report itself, by path, from the reports that are there and their states."""
+    there = list(dict.fromkeys(run.name.partition("/")[0] for run, _ in made))
+    cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
+    spread = [run for run, _ in made if (out / run.name / TREND).exists()]
+    written = {
+        "index.html": _write_front(cards, any(run.name.startswith("areas/") for run in spread), there),
+        "method/index.html": _write_method(there),
+    }
     for folder in dict.fromkeys(run.name.partition("/")[0] for run in spread if "/" in run.name):
         inside = [run for run in spread if run.name.startswith(f"{folder}/")]
-        pages.replace(out / folder / "index.html", _write_areas(inside, out))
-    pages.replace(out / "README.md", _write_gallery(cards))
+        written[f"{folder}/index.html"] = _write_areas(inside, out, there)
+    return written | {"README.md": _write_gallery(cards)}
 
 
 def read_card(run: runs.Run, state: str, folder: Path) -> dict:
@@ -77,7 +78,7 @@ def read_card(run: runs.Run, state: str, folder: Path) -> dict:
     }
 
 
-def _write_front(cards: list[dict], with_areas: bool) -> str:
+def _write_front(cards: list[dict], with_areas: bool, there: list[str]) -> str:
     groups = [
         {"title": "Today", "cards": [card for card in cards if not card["name"].endswith(THEN)]},
         {"title": "As it stood in May 2020", "cards": [card for card in cards if card["name"].endswith(THEN)]},
@@ -87,6 +88,7 @@ def _write_front(cards: list[dict], with_areas: bool) -> str:
         "Was the target for NHS talking therapies reached?",
         "",
         "",
+        there,
         groups=groups,
         hero=next((card for card in cards if card["name"] == "access"), None),
         with_areas=with_areas,
@@ -117,7 +119,7 @@ def _write_gallery(cards: list[dict]) -> str:
 # ---------------------------------------------------------------- data and method
 
 
-def _write_method() -> str:
+def _write_method(there: list[str]) -> str:
     tables = data.load()
     measures, breaks, targets = (tables[name] for name in ("measures", "breaks", "targets"))
     sections = {
@@ -143,7 +145,7 @@ def _write_method() -> str:
     }
     shown = {name: table._repr_mimebundle_()["text/html"] for name, table in sections.items()}
     return pages.fill(
-        "method.html.j2", "Data and method", "../", "method", vintage=pages.capitalise(words.vintage("latest")), **shown
+        "method.html.j2", "Data and method", "../", "method", there, vintage=pages.capitalise(words.vintage("latest")), **shown
     )
 
 
@@ -166,7 +168,7 @@ def list_sources() -> words.Table:
 # ---------------------------------------------------------------- areas
 
 
-def _write_areas(chosen: list[runs.Run], out: Path) -> str:
+def _write_areas(chosen: list[runs.Run], out: Path, there: list[str]) -> str:
     """The index of the areas, from the figures that their reports hold."""
     figures = [pd.read_csv(out / run.name / TREND) for run in chosen]
     rates = pd.concat(figures)["recovery_value"]
@@ -176,6 +178,7 @@ def _write_areas(chosen: list[runs.Run], out: Path) -> str:
         "Areas",
         "../",
         "areas",
+        there,
         items=[_describe_area(run, table, bounds) for run, table in zip(chosen, figures)],
         vintage=pages.capitalise(words.vintage(chosen[0].values()["as_of"])),
         standard=_draw_path(pd.Series(recovery.standard(), range(2)), bounds),

@@ -6,8 +6,8 @@ and load scripts from elsewhere.
 
 import base64
 import hashlib
-import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import jinja2
@@ -32,38 +32,39 @@ def to_html(text: str, *, inline: bool = False) -> str:
     return rendered.removeprefix("<p>").removesuffix("</p>") if inline else rendered
 
 
-def render(run: runs.Run, notebook: dict) -> str:
-    """The page of one executed notebook, its code folded away."""
+def render(run: runs.Run, notebook: dict, there: Iterable[str] = ()) -> str:
+    """The page of one executed notebook, its code folded away; it links to the reports whose names are in `there`."""
     root = "../" * (run.name.count("/") + 1)
     return fill(
         "report.html.j2",
         run.title,
         root,
         run.name,
+        there,
         parts=collect_parts(notebook),
         vintage=describe_vintage(run),
-        repeat=_find_twin(run),
+        repeat=_find_twin(run, there),
     )
 
 
-def _find_twin(run: runs.Run) -> dict | None:
+def _find_twin(run: runs.Run, there: Iterable[str]) -> dict | None:
     """The same notebook in the other vintage, to link to."""
-    known = runs.load()
+    known = {name: run for name, run in runs.load().items() if name in there}
     name = run.name.removesuffix("-2020") if run.name.endswith("-2020") else f"{run.name}-2020"
     return (
         {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
     )
 
 
-def fill(template: str, title: str, root: str, here: str, **parts: object) -> str:
-    """A page of the site from its template, with navigation, style and script inside it."""
+def fill(template: str, title: str, root: str, here: str, there: Iterable[str] = (), **parts: object) -> str:
+    """A page of the site from its template, with style, script and navigation to the reports in `there` inside it."""
     folder = Path(__file__).parent / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
     links = [
         {"name": run.name, "title": run.title}
         for run in runs.load().values()
-        if not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020")
+        if run.name in there and (not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020"))
     ]
     links.append({"name": "method", "title": "Data and method"})
     frame = {
@@ -141,11 +142,3 @@ def embed(svg: str) -> dict:
         round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height")
     )
     return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a page whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)

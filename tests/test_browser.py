@@ -9,6 +9,7 @@ from pathlib import Path
 
 import html5lib
 import pytest
+import tiny
 
 from iapt import runs
 from iapt.running import runner
@@ -30,7 +31,7 @@ def made(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("site")
     results = list(runner.make_all(chosen, out))
     assert {result.state for result in results} == {"made"}, [result.message for result in results]
-    indexes.write_site([(run, "up to date") for run in chosen], out)
+    tiny.write_site([(run, "up to date") for run in chosen], out)
     return out
 
 

@@ -1,7 +1,9 @@
 """Runs on a cluster: the same bytes, also when a worker is lost. Needs the extra `cluster`."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 
@@ -115,6 +117,36 @@ def test_other_version_on_a_worker(workers, tmp_path, monkeypatch):
         [tiny.make_run(tmp_path, "one", "1")], tmp_path / "out", scheduler=workers.scheduler_address
     )
     assert result.state == "failed" and "has another version of the package" in result.message
+
+
+def test_no_worker(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "PATIENCE", "1s")
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty:
+        with pytest.raises(runs.RunError, match="has no workers; start one: dask worker tcp://"):
+            run = tiny.make_run(tmp_path, "one", "1")
+            list(runner.make_all([run], tmp_path / "out", scheduler=empty.scheduler_address))
+
+
+def test_encrypted_as_dask_does_it(tmp_path):
+    """With the certificates that dask's own configuration names."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    key, card = tmp_path / "key.pem", tmp_path / "card.pem"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    if not shutil.which("openssl") or subprocess.run([*make, "-keyout", key, "-out", card], capture_output=True).returncode:
+        pytest.skip("certificates need openssl")
+    sides = {f"distributed.comm.tls.{side}.{kind}": str(file) for side in ("scheduler", "worker", "client") for kind, file in (("key", key), ("cert", card))}
+    with dask.config.set({"distributed.comm.tls.ca-file": str(card), "distributed.comm.require-encryption": True} | sides):
+        security = distributed.Security(require_encryption=True)
+        with distributed.LocalCluster(
+            n_workers=1, processes=True, threads_per_worker=1, dashboard_address=None, protocol="tls://", security=security
+        ) as local:
+            assert local.scheduler_address.startswith("tls://")
+            run = tiny.make_run(tmp_path, "one", "1")
+            (result,) = runner.make_all([run], tmp_path / "out", scheduler=local.scheduler_address)
+            assert result.state == "made", result.message
 
 
 def test_no_scheduler(tmp_path, monkeypatch):

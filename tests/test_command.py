@@ -44,7 +44,7 @@ def test_what_nobody_foresaw_ends_in_one_line(capsys, monkeypatch):
     monkeypatch.setattr(data, "check", fail)
     assert cli.main(["check"]) == 3
     (line,) = capsys.readouterr().err.splitlines()
-    details = re.fullmatch(r"iapt: LookupError: no such thing; the details are in (\S+)", line)[1]
+    details = re.fullmatch(r"iapt: LookupError: no such thing; mend that and run it again; the details are in (\S+)", line)[1]
     assert "Traceback" in Path(details).read_text() and "in fail" in Path(details).read_text()
     Path(details).unlink()
 

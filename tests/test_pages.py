@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+import tiny
 from conftest import execute, read_notebooks, run_of
 
 from iapt.show import charts, words
@@ -261,7 +262,7 @@ def front(tmp_path_factory) -> tuple[str, str]:
         (out / run.name / "notebook.ipynb").write_text(json.dumps(execute(name)), encoding="utf-8")
         made.append((run, "up to date"))
     made.append((run_of("02_finishing"), "missing"))
-    indexes.write_site(made, out)
+    tiny.write_site(made, out)
     assert not list(out.glob(".*"))
     return (out / "index.html").read_text(encoding="utf-8"), (out / "README.md").read_text(encoding="utf-8")
 

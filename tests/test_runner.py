@@ -475,6 +475,15 @@ def test_kernel_that_does_not_start_is_tried_twice(tmp_path, monkeypatch):
     assert list((tmp_path / "out").glob(".*")) == []
 
 
+def test_no_loopback(tmp_path, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(runner.socket, "create_connection", fail)
+    with pytest.raises(runs.RunError, match="does not reach itself at 127.0.0.1.*: Network is unreachable"):
+        list(runner.make_all([tiny.make_run(tmp_path, "one", "1")], tmp_path / "out"))
+
+
 def test_closing_early_ends_the_rest(tmp_path):
     out = tmp_path / "out"
     chosen = [tiny.make_run(tmp_path, "quick", "1"), tiny.make_run(tmp_path, "slow", "import time; time.sleep(60)")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny
 
 from iapt import data, runs
 from iapt.answers import access
@@ -57,7 +58,7 @@ def made(tmp_path_factory) -> Path:
     known = runs.load()
     chosen = [known["access"], known["claims-2020"]]
     assert {result.state for result in runner.make_all(chosen, out)} == {"made"}
-    indexes.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
+    tiny.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
     return out
 
 
@@ -92,7 +93,7 @@ def test_the_document_to_print_has_each_notebook_once_and_the_sources_at_its_end
 def test_printing_without_a_browser_says_what_to_install(made, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(booklet.BrowserError, match="chromium"):
-        booklet.write_booklet(made)
+        booklet.print_booklet(made)
 
 
 def test_versions_agree():
@@ -120,7 +121,7 @@ def test_the_index_of_areas_shows_what_their_reports_hold(tmp_path):
     pd.DataFrame(table, columns=["area", "name", "period", "recovery_value"]).to_csv(
         report / indexes.TREND, index=False
     )
-    indexes.write_site([(devon, "up to date")], tmp_path)
+    tiny.write_site([(devon, "up to date")], tmp_path)
     page = (tmp_path / "areas" / "index.html").read_text()
     assert "As known on 1 June 2022" in page and "from 40% to 52%" in page
     assert "41.0% in 2020/21" in page and 'aria-label="Recovery rate 40.0% in 2018/19, 41.0% in 2020/21"' in page

@@ -125,3 +125,12 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> object:
             return result
         time.sleep(0.02)
     raise AssertionError("waited in vain")
+
+
+def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
+    """Write the pages around reports."""
+    from iapt.site import indexes
+
+    for path, text in indexes.render_site(made, out).items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        (out / path).write_text(text, encoding="utf-8")

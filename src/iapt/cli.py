@@ -161,10 +161,10 @@ def _describe_surprise(error: Exception) -> str:
         where = f"the details are in {name}"
     if os.environ.get("IAPT_DEBUG"):
         traceback.print_exception(error)
-    text = " ".join(str(error).split())[:300]
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        text = f"{error.strerror}{f': {error.filename}' if error.filename else ''}; mend that and run it again"
-    return f"{type(error).__name__}: {text}; {where}"
+        text = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+    return f"{type(error).__name__}: {' '.join(text.split())[:300]}; mend that and run it again; {where}"
 
 
 def _say(line: str, *, error: bool = False) -> None:

@@ -20,6 +20,9 @@ from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
 CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
 """Tables of data/ that every report may use; a run names the others it needs under `data`."""
 
+LONGEST = 100
+"""Characters that settings add to the name of a run at most, since it is the name of a folder."""
+
 
 class RunError(ValueError):
     """A run that cannot be made as asked; the message says what is wrong and what is allowed."""
@@ -58,7 +61,7 @@ class Run:
             data_folder() / f"{name}{'.json' if name == 'datapackage' else '.csv'}"
             for name in (*CORE_TABLES, *self.data)
         ]
-        if absent := [table.name for table in tables if not table.exists()]:
+        if absent := [table.name for table in tables[len(CORE_TABLES) :] if not table.exists()]:
             raise RunError(f"{self.name} needs {absent[0]}, which is not in {data_folder()}")
         return {
             "code": digest(code),
@@ -188,8 +191,11 @@ def list_values(parameter: str) -> list[tuple[str, str]]:
     """
     if parameter != "area":
         raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
-    with (data_folder() / "places.csv").open(encoding="utf-8", newline="") as handle:
-        return [(row["area"], row["name"]) for row in csv.DictReader(handle)]
+    try:
+        with (data_folder() / "places.csv").open(encoding="utf-8", newline="") as handle:
+            return [(row["area"], row["name"]) for row in csv.DictReader(handle)]
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"the areas cannot be read from {data_folder() / 'places.csv'}: {error}; run: iapt check") from None
 
 
 def select(known: dict[str, Run], names: list[str], settings: list[str], each: str = "") -> list[Run]:
@@ -256,5 +262,7 @@ def _apply(run: Run, settings: Iterable[str]) -> Run:
                 f"{run.name} is made for {name}={run.parameters[name]}; name the run without it to set another"
             )
     suffix = re.sub(r"[^\w.-]+", "-", "-".join(f"{name}-{value}" for name, value in given.items()))
+    if len(suffix) > LONGEST:
+        suffix = f"{suffix[:LONGEST]}-{digest(suffix)[:8]}"
     asked = [argument for setting in settings for argument in ("--set", setting)]
     return replace(run, name=f"{run.name}-{suffix}", parameters=run.parameters | given, asked=(*run.asked, *asked))

@@ -76,7 +76,7 @@ def replace(folder: Path, texts: dict[str, str]) -> None:
             _copy_owner(folder / name, folder / f"{DECIDED}.{name}")
         _sync(folder)
         for name in texts:
-            if (folder / name).read_bytes() != _read[folder][name]:
+            if folder in _read and (folder / name).read_bytes() != _read[folder][name]:
                 raise Edited(f"{folder / name} was edited meanwhile; the edit stays and nothing was added: try again")
         os.close(os.open(folder / DECIDED, os.O_CREAT | os.O_WRONLY))
         _sync(folder)

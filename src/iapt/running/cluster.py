@@ -77,6 +77,7 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
     except (OSError, ValueError) as error:
         raise runs.RunError(f"no dask scheduler answers at {scheduler}: {error}") from None
     try:
+        _wait_for_worker(client, scheduler)
         shipment = client.scatter(pack(waiting), broadcast=True, hash=False)  # who joins later has it from another
         jobs = {}
         for job in waiting:
@@ -88,6 +89,13 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
             future.release()
     finally:
         client.close()
+
+
+def _wait_for_worker(client, scheduler: str) -> None:
+    try:
+        client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        raise runs.RunError(f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}") from None
 
 
 def pack(waiting: list[Job]) -> Shipment:

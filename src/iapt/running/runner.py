@@ -5,6 +5,7 @@ import multiprocessing.connection
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -82,11 +83,23 @@ def make_all(
 
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         elif waiting:
+            _check_loopback()
             preload()
             if METHOD == "fork":
                 warm_up(values)
             yield from _make_here(waiting, out, kernel, limit, workers or 2 * count_processors())
         yield from _link_again(out, chosen)
+
+
+def _check_loopback() -> None:
+    """Kernels are talked to through it; without it papermill would wait for minutes."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError as error:
+        raise runs.RunError(
+            f"this machine does not reach itself at 127.0.0.1, as kernels need to: {error.strerror or error}"
+        ) from None
 
 
 def name_links(there: Iterable[runs.Run]) -> tuple[str, ...]:

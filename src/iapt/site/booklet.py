@@ -37,7 +37,9 @@ def print_booklet(out: Path) -> bytes:
     """
     browser = next(filter(None, map(shutil.which, (*BROWSERS, *PLACES))), None)
     if not browser:
-        raise BrowserError("printing needs Chromium, Chrome or Edge; install one, or print the pages from any browser")
+        raise BrowserError(
+            f"printing needs a browser; install one of {', '.join(BROWSERS)}, or print the pages from any other"
+        )
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page, printed = Path(folder) / "print.html", Path(folder) / "reports.pdf"
         page.write_text(fill_booklet(out), encoding="utf-8")

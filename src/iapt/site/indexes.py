@@ -36,6 +36,7 @@ def headline() -> str:
 
 def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, str]:
     """Every page of the site that is no report itself, by path, from the reports that are there and their states."""
+    made = [(run, state) for run, state in made if (out / run.name / "notebook.ipynb").exists()]
     there = list(dict.fromkeys(run.name.partition("/")[0] for run, _ in made))
     cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
     spread = [run for run, _ in made if (out / run.name / TREND).exists()]

@@ -32,8 +32,8 @@ def to_html(text: str, *, inline: bool = False) -> str:
     return rendered.removeprefix("<p>").removesuffix("</p>") if inline else rendered
 
 
-def render(run: runs.Run, notebook: dict, there: Iterable[str] = ()) -> str:
-    """The page of one executed notebook, its code folded away; it links to the reports whose names are in `there`."""
+def render(run: runs.Run, notebook: dict, there: Iterable[str] | None = None) -> str:
+    """The page of one executed notebook, its code folded away; it links to the reports named in `there`, or to all."""
     root = "../" * (run.name.count("/") + 1)
     return fill(
         "report.html.j2",
@@ -47,24 +47,25 @@ def render(run: runs.Run, notebook: dict, there: Iterable[str] = ()) -> str:
     )
 
 
-def _find_twin(run: runs.Run, there: Iterable[str]) -> dict | None:
+def _find_twin(run: runs.Run, there: Iterable[str] | None) -> dict | None:
     """The same notebook in the other vintage, to link to."""
-    known = {name: run for name, run in runs.load().items() if name in there}
+    known = {name: run for name, run in runs.load().items() if there is None or name in there}
     name = run.name.removesuffix("-2020") if run.name.endswith("-2020") else f"{run.name}-2020"
     return (
         {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
     )
 
 
-def fill(template: str, title: str, root: str, here: str, there: Iterable[str] = (), **parts: object) -> str:
-    """A page of the site from its template, with style, script and navigation to the reports in `there` inside it."""
+def fill(template: str, title: str, root: str, here: str, there: Iterable[str] | None = None, **parts: object) -> str:
+    """A page of the site from its template, with style, script and navigation to the reports in `there`, or all, inside it."""
     folder = Path(__file__).parent / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
     links = [
         {"name": run.name, "title": run.title}
         for run in runs.load().values()
-        if run.name in there and (not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020"))
+        if (there is None or run.name in there)
+        and (not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020"))
     ]
     links.append({"name": "method", "title": "Data and method"})
     frame = {

@@ -5,7 +5,10 @@ import csv
 import json
 import re
 import subprocess
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
@@ -33,6 +36,15 @@ def read(name: str) -> list[dict[str, str]]:
 
 def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def list_imports(path: Path) -> list[str]:
+    """What a file of the package imports, wherever in it; what it takes from `iapt` itself as `iapt.NAME`."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    named = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    named += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    from_iapt = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "iapt"]
+    return named + [f"iapt.{alias.name}" for node in from_iapt for alias in node.names]
 
 
 # ---------------------------------------------------------------- the data package
@@ -180,6 +192,15 @@ def test_the_lock_holds_everything_that_the_project_asks_for():
         assert Version(locked()[plain(name)]) >= Version(least), item
 
 
+def test_every_library_that_the_package_imports_is_in_the_lock():
+    evaluation = re.findall(r"^[A-Za-z0-9._-]+", (ROOT / "tests/bench/evaluate.txt").read_text(), re.MULTILINE)
+    held = {plain(name) for name in (*locked(), *evaluation)}
+    makers = packages_distributions()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for library in {name.partition(".")[0] for name in list_imports(path)} - {"iapt", *sys.stdlib_module_names}:
+            assert held & {plain(name) for name in makers.get(library, [library])}, f"{path.name} imports {library}"
+
+
 def test_every_locked_package_has_hashes():
     entries = re.split(r"^(?=[A-Za-z0-9])", LOCK, flags=re.MULTILINE)
     entries = [entry for entry in entries if entry.strip() and not entry.startswith("#")]
@@ -294,17 +315,10 @@ def list_uses() -> dict[str, set[str]]:
     """Which parts of the package each file of it imports, by path inside the package."""
     uses = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-        named = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
-        named += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-        named += [
-            f"iapt.{alias.name}"
-            for node in nodes
-            if isinstance(node, ast.ImportFrom) and node.module == "iapt"
-            for alias in node.names
-        ]
         uses[path.relative_to(PACKAGE).as_posix()] = {
-            name.split(".")[1] for name in named if name.startswith("iapt.") and name != "iapt.__version__"
+            name.split(".")[1]
+            for name in list_imports(path)
+            if name.startswith("iapt.") and name != "iapt.__version__"
         }
     return uses
 

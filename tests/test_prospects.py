@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from iapt import data
-from iapt.answers import prospects
+from iapt.answers import ask, prospects
 from iapt.answers.prospects import Question
 from iapt.data import periods
 
@@ -16,6 +16,12 @@ def test_the_forecast_of_may_2020_ends_its_past_in_the_third_quarter_of_2019_20(
     assert periods.label(MAY_2020.observed.index[-1]) == "Q3 2019/20"
     assert MAY_2020.observed.iloc[-1] == 284_882
     assert MAY_2020.forecast.index[-1] == pd.Period("2024Q4", "Q-MAR")
+
+
+def test_in_jupyterlab_boxes_ask_the_question_again(monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "target.ipynb")
+    boxes = {box.description: box.value for box in ask.explore(MAY_2020).children if hasattr(box, "value")}
+    assert (boxes["target"], boxes["year"], boxes["look from"]) == (1_880_000, "2023-24", "2013-14")
 
 
 def test_growth_needed_is_what_arithmetic_gives():

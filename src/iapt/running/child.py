@@ -66,7 +66,9 @@ class Child:
         context = multiprocessing.get_context(METHOD)
         self.staging, self.limit, self.began = staging, limit, time.monotonic()
         self._heard, said = context.Pipe(duplex=False)
-        self._process = context.Process(target=_work, args=(work, staging, said, forked and METHOD != "spawn"))
+        above = os.getpid() if METHOD == "fork" else 0  # where a server forks it, that is above it
+        arguments = (work, staging, said, forked and METHOD != "spawn", above)
+        self._process = context.Process(target=_work, args=arguments)
         self._process.start()
         said.close()
 
@@ -85,11 +87,12 @@ class Child:
 
     def conclude(self) -> Outcome:
         """How the child ended; it has gone afterwards, with all that it started."""
-        seconds, ended = self.seconds, not self._process.is_alive()
+        seconds, said = self.seconds, None
         try:
             said = self._heard.recv() if self._heard.poll() else None
-        except EOFError:
-            said = None
+        except EOFError:  # it went without a word
+            self._process.join(5)
+        ended = not self._process.is_alive()
         self.end()
         if said:
             message, warnings, retry = said
@@ -112,7 +115,7 @@ class Child:
             self._heard.close()
 
 
-def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool) -> None:
+def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool, above: int) -> None:
     if hasattr(os, "setsid"):
         os.setsid()
     for number in STOPPING:  # without a session of its own it hears the keyboard as well, and is ended by the runner
@@ -131,7 +134,7 @@ def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool) 
             from iapt.running import kernel
 
             kernel.prepare()
-        end_with_parent()
+        end_with_parent(above or os.getppid())
         said.send(("", tuple(work(report)), False))
     except BaseException as error:
         said.send(
@@ -155,14 +158,14 @@ def end_family(leader: int) -> None:
             process.kill()
 
 
-def end_with_parent() -> None:
-    """Leave no stray process: end this one and its family as soon as the one that started it has gone."""
+def end_with_parent(above: int) -> None:
+    """Leave no stray process: end this one and its family as soon as the runner or the process `above` has gone."""
     import psutil
 
-    parent = os.getppid()
+    runner = multiprocessing.parent_process().pid
 
     def watch() -> None:
-        while os.getppid() == parent and psutil.pid_exists(parent):
+        while os.getppid() == above and psutil.pid_exists(runner):
             time.sleep(0.2)
         end_family(os.getpid())
 

@@ -13,7 +13,7 @@ import tiny
 
 from iapt import runs
 from iapt.running import runner
-from iapt.site import indexes
+from iapt.site import booklet, indexes
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_browser = pytest.mark.skipif(
@@ -53,16 +53,8 @@ def address(made):
 @pytest.fixture(scope="session")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api")
-    flags = [
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-    ]
     with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=BROWSER, args=flags)
+        chromium = driver.chromium.launch(executable_path=BROWSER, args=list(booklet.QUIET))
         yield chromium
         chromium.close()
 

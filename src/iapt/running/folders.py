@@ -128,9 +128,8 @@ def put_in_place(staging: Path, name: str) -> str:
 
 def keep_edits(folder: Path, listed: dict[str, str], beside: Path) -> str:
     """Copy the files whose content is not as listed into a folder beside; a line that says so, or nothing."""
-    edited = [
-        path for path, digest in listed.items() if (folder / path).exists() and digest_file(folder / path) != digest
-    ]
+    there = {path: digest for path, digest in listed.items() if (folder / path).exists()}
+    edited = [path for path, digest in there.items() if reports.digest_file(folder / path) != digest]
     if not edited:
         return ""
     number = 1
@@ -141,11 +140,6 @@ def keep_edits(folder: Path, listed: dict[str, str], beside: Path) -> str:
         (beside / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / path, beside / path)
     return f"{', '.join(edited)} had been edited; what you had is kept in {beside}"
-
-
-def digest_file(path: Path) -> str:
-    """The SHA-256 of a file as it is now."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -186,7 +180,7 @@ def are_pages_current(out: Path, of: str) -> bool:
     """Whether all pages around the reports are there as they were written, and were made of the same."""
     record = read_record(out)
     return record["of"] == of and all(
-        (out / path).is_file() and digest_file(out / path) == digest for path, digest in record["pages"].items()
+        (out / path).is_file() and reports.digest_file(out / path) == digest for path, digest in record["pages"].items()
     )
 
 

@@ -165,8 +165,13 @@ def digest_files(folder: Path) -> dict[str, str]:
     """The digest of every file of a report but `run.json`, by path; hidden files are not looked at."""
     files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "run.json")
     return {
-        path: hashlib.sha256(file.read_bytes()).hexdigest()
+        path: digest_file(file)
         for file in files
         for path in [file.relative_to(folder).as_posix()]
         if not path.startswith(".")
     }
+
+
+def digest_file(path: Path) -> str:
+    """The SHA-256 of a file as it is now."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

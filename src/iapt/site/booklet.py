@@ -22,6 +22,15 @@ PLACES = (
     ),
 )
 """Where browsers are that no search path names, on macOS and Windows."""
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+"""Options with which a browser asks nothing and contacts nobody."""
 PATIENCE = 120
 """Seconds that a browser may take."""
 
@@ -45,12 +54,7 @@ def print_booklet(out: Path) -> bytes:
         page.write_text(fill_booklet(out), encoding="utf-8")
         options = [
             "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-first-run",
+            *QUIET,
             f"--user-data-dir={folder}/profile",
             "--no-pdf-header-footer",
             "--generate-pdf-document-outline",

@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # an environment that was moved or copied with its checkout belongs to another folder, and is made anew
 MOVED := $(shell [ "$$(cat .venv/complete 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: setup reports test lab check notebooks bench evaluate lock clean moved
+.PHONY: setup reports test lab check notebooks bench sweep evaluate lock clean moved
 setup: .venv/complete
 
 .venv/complete: requirements.lock pyproject.toml $(MOVED)
@@ -50,6 +50,10 @@ bench: setup
 	@$(BIN)/python tests/bench/bench_forecast.py
 	@$(BIN)/python tests/bench/bench_add.py
 	@$(BIN)/python tests/bench/bench_reports.py
+
+# every notebook over a grid of vintages and the corners of its parameters; long
+sweep: setup
+	@$(BIN)/python tests/bench/sweep.py $(SWEEP)
 
 # reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
 evaluate:

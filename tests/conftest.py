@@ -1,25 +1,20 @@
-"""What several test modules share: vintages, a damaged copy of the data, charts drawn once."""
+"""What several test modules share: vintages, a damaged copy of the data, notebooks executed once."""
 
 import ast
 import base64
 import csv
-import importlib
-import inspect
 import json
 import os
-import pkgutil
 import shutil
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-from iapt import answers, data, runs
-from iapt.answers import access
+from iapt import data, runs
 from iapt.paths import NOTEBOOKS, ROOT
-from iapt.show import charts
 
 VINTAGES = ("2015-03-31", "2016-06-30", "2018-06-30", "2020-05-01", "2021-12-31", "2023-06-30", "latest")
 
@@ -81,40 +76,6 @@ def tables(tmp_path, monkeypatch) -> Tables:
     return Tables(folder)
 
 
-def find_plots() -> dict[str, object]:
-    """Every plot_ function of the package that needs nothing but the vintage, by the name module.function."""
-    plots = {}
-    for name in sorted(part.name for part in pkgutil.iter_modules(answers.__path__)):
-        module = importlib.import_module(f"iapt.answers.{name}")
-        for attribute, function in vars(module).items():
-            if (
-                attribute.startswith("plot_")
-                and inspect.isfunction(function)
-                and function.__module__ == module.__name__
-            ):
-                parameters = inspect.signature(function).parameters.values()
-                if [p.name for p in parameters if p.default is p.empty] == ["as_of"]:
-                    plots[f"{name}.{attribute}"] = function
-    return plots
-
-
-FOUND = find_plots()
-PLOTS = {name: function for name, function in FOUND.items() if name.startswith(("access.", "finishing.", "recovery."))}
-"""The charts of the page: lines over time in one frame, at any vintage."""
-OTHERS = {name: function for name, function in FOUND.items() if name not in PLOTS}
-"""Other charts, tested for what holds of every chart, at the newest vintage."""
-TOTAL = "access.plot_rolling_year of finished courses"
-FOUND[TOTAL] = PLOTS[TOTAL] = partial(access.plot_rolling_year, measure="finished_course")
-PAIRS = [(name, day) for name in PLOTS for day in VINTAGES if name != TOTAL or day >= "2020-05-01"]
-"""Charts and vintages; before 2020 no twelve months of finished courses in a row were published."""
-
-
-@cache
-def draw(name: str, as_of: str) -> charts.Chart:
-    """A chart of the committed data, drawn once in the life of the tests."""
-    return FOUND[name](as_of)
-
-
 @cache
 def read_notebooks() -> dict[str, dict]:
     """The committed notebooks by name."""
@@ -146,7 +107,7 @@ def bundle_of(value: object) -> dict:
         bundle = value._repr_mimebundle_()
         bundle = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
     else:
-        bundle = {"text/markdown": value.data, "text/plain": repr(value)}
+        bundle = {"text/plain": repr(value)} | ({"text/markdown": value.data} if hasattr(value, "data") and isinstance(value.data, str) else {})
     png = bundle.get("image/png")
     return bundle | ({"image/png": base64.b64encode(png).decode()} if isinstance(png, bytes) else {})
 

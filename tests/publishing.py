@@ -1,6 +1,8 @@
 """Publications to test with: the samples, changed one way or another, and copies of the data to add them to."""
 
+import calendar
 import csv
+import gzip
 import hashlib
 import io
 import shutil
@@ -13,48 +15,69 @@ SAMPLES = Path(__file__).parent / "samples"
 MARCH_2021 = SAMPLES / "iapt-month-march-2021-final-data.csv"
 JULY_2022 = SAMPLES / "iapt_month_jul_22_activity_updated.csv"
 AUGUST_2025 = SAMPLES / "nhstalkingtherapies_month_aug_2025_activity_performance.csv"
-MONTHS = {MARCH_2021: "2021-03", JULY_2022: "2022-07", AUGUST_2025: "2025-08"}
+NEWEST = [
+    SAMPLES / f"nhstalkingtherapies_month_{month}_activity_performance.csv.gz"
+    for month in ("oct_2025", "nov_2025", "dec_2025", "jan_2026", "feb_2026", "mar_2026")
+]
+MARCH_2026 = NEWEST[-1]
+MONTHS = {MARCH_2021: "2021-03", JULY_2022: "2022-07", AUGUST_2025: "2025-08"} | dict(
+    zip(NEWEST, ("2025-10", "2025-11", "2025-12", "2026-01", "2026-02", "2026-03"))
+)
+ANNUAL_2024 = SAMPLES / "psych-ther-ann-rep-csvs-2023-24.zip"
+ANNUAL_2025 = SAMPLES / "psych-ther-ann-rep-csv-2024-25-2.zip"
+ANNUAL = {ANNUAL_2024: "2023-24", ANNUAL_2025: "2024-25"}
 
-ANNUAL = {
-    "OrgType": "England", "OrgCode": "England", "OrgName": "England", "VariableType": "Total", "VariableA": "Total", "VariableB": "NULL",
-    "Count_ReferralsReceived": "1813432", "Count_AccessingServices": "1196000", "Count_FinishedCourseTreatment": "670419",
-    "Count_AtCaseness": "634248", "Count_NotAtCaseness": "36171", "Count_Improvement": "452284", "Percentage_Improvement": "67.5",
-    "Count_Recovery": "321061", "Percentage_Recovery": "50.6", "Count_ReliableRecovery": "301815", "Percentage_ReliableRecovery": "47.6",
-}  # fmt: skip
+NEXT = "2026-05"
+"""A month after the newest one in the data; April 2026 is left out, so that a gap is tested as well."""
 
-
-def annual(**changes: str) -> bytes:
-    """The main CSV of the annual report in its form: England, England by gender, and a provider."""
-    england = ANNUAL | changes
-    women = england | {"VariableType": "Gender", "VariableA": "Female", "Count_ReferralsReceived": "1100000"}
-    provider = (
-        england
-        | {"OrgType": "Provider", "OrgName": "A provider"}
-        | {name: "*" for name in england if name.startswith(("Count", "Percentage"))}
-    )
-    return write_csv([list(england), *(list(row.values()) for row in (women, england, provider))])
+Rows = list[list[str]]
 
 
-def write_csv(rows: list[list[str]]) -> bytes:
+def write_csv(rows: Rows) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
 
 
-def read_rows(path: Path = AUGUST_2025) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return list(csv.reader(handle))
+def unzip(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-def change(path: Path = AUGUST_2025, *, group: str = "England", month: str = "", **values: str) -> bytes:
-    """A sample with other values for some MEASURE_IDs, or about another month (of 31 days)."""
-    header, *rows = read_rows(path)
+def read_rows(path: Path = AUGUST_2025) -> Rows:
+    return list(csv.reader(io.StringIO(unzip(path).decode(), newline="")))
+
+
+def change(path: Path | None = None, *, group: str = "England", month: str = "", **values: str) -> bytes:
+    """A sample with other values for some MEASURE_IDs, or a made file of another month.
+
+    The counts of England in a made file are those of March 2026 and about one per cent, another one in each month.
+    """
+    header, *rows = read_rows(path or (MARCH_2026 if month else AUGUST_2025))
     for row in rows:
+        if month:
+            row[0], row[1] = f"{month}-01", f"{month}-{calendar.monthrange(*map(int, month.split('-')))[1]}"
+            if row[2] == "England" and row[8].startswith("Count"):
+                row[9] = str(round(int(row[9]) * (1 + int(month[-2:]) / 500)))
         if row[2] == group:
             row[9] = values.get(row[7], row[9])
-        if month:
-            row[0], row[1] = f"{month}-01", f"{month}-31"
     return write_csv([header, *rows])
+
+
+def change_annual(path: Path = ANNUAL_2025, *, pick: dict[str, str] | None = None, **values: str) -> bytes:
+    """The main CSV of an annual sample with other values in the rows that have those of `pick`; in England's total."""
+    pick = pick or {"OrgType": "England", "VariableType": "Total"}
+    header, *rows = read_annual(path)
+    for row in rows:
+        if all(row[header.index(column)] == value for column, value in pick.items()):
+            for column, value in values.items():
+                row[header.index(column)] = value
+    return write_csv([header, *rows])
+
+
+def read_annual(path: Path = ANNUAL_2025) -> Rows:
+    with zipfile.ZipFile(path) as archive:
+        main = next(name for name in archive.namelist() if "main" in name)
+        return list(csv.reader(io.StringIO(archive.read(main).decode(), newline="")))
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
@@ -77,15 +100,26 @@ def workbook(*sheets: tuple[str, list[list]]) -> bytes:
     return packed.getvalue()
 
 
-def copy_data(folder: Path, monkeypatch, *, empty: bool = False) -> Path:
-    """A copy of the data that `iapt` uses from now on; with `empty` it holds no figures for England."""
+def copy_data(folder: Path, monkeypatch) -> Path:
+    """A copy of the data that `iapt` uses from now on."""
     copy = folder / "data"
     shutil.copytree(data.folder(), copy)
-    if empty:
-        header = (copy / "england.csv").read_text(encoding="utf-8").split("\n", 1)[0]
-        (copy / "england.csv").write_text(header + "\n", encoding="utf-8")
     monkeypatch.setenv("IAPT_DATA", str(copy))
     return copy
+
+
+def drop(folder: Path, table: str, **where: str) -> list[dict[str, str]]:
+    """Take the rows with these values out of a table; the rows."""
+    path = folder / f"{table}.csv"
+    with path.open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    gone = [row for row in rows if all(row[name] == value for name, value in where.items())]
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for row in rows if row not in gone)
+    data.forget()
+    return gone
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -93,7 +127,7 @@ def digest(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
 
-def figures(folder: Path, **where: str) -> list[dict[str, str]]:
-    """Rows of the table of figures with these values."""
-    with (folder / "england.csv").open(encoding="utf-8", newline="") as handle:
+def figures(folder: Path, table: str = "england", **where: str) -> list[dict[str, str]]:
+    """Rows of a table with these values."""
+    with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
         return [row for row in csv.DictReader(handle) if all(row[name] == value for name, value in where.items())]

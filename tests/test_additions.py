@@ -2,22 +2,40 @@
 
 import csv
 import datetime
+import gzip
+import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import frictionless
 import pytest
-from publishing import AUGUST_2025, MONTHS, annual, change, copy_data, digest, figures
+from publishing import (
+    ANNUAL,
+    AUGUST_2025,
+    MARCH_2026,
+    MONTHS,
+    NEWEST,
+    NEXT,
+    change,
+    change_annual,
+    copy_data,
+    digest,
+    drop,
+    figures,
+    read_rows,
+    write_csv,
+)  # fmt: skip
 
 from iapt import cli, data
-from iapt.data import additions
+from iapt.data import additions, publications, recording
 from iapt.data.publications import Refusal, read
 
-NEXT = "2025-10"
-"""A month of 31 days after the newest one in the data."""
+COUNT = len(read(AUGUST_2025).figures)
 
 
 @pytest.fixture
@@ -42,37 +60,79 @@ def read_card(folder, source: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", MONTHS)
-def test_a_sample_added_to_no_figures_gives_those_that_the_data_hold(tmp_path, monkeypatch, path):
-    committed = figures(data.folder(), period=MONTHS[path])
-    folder = copy_data(tmp_path, monkeypatch, empty=True)
+def test_a_month_taken_out_and_added_again_gives_the_same_bytes(tmp_path, monkeypatch, path):
+    """But for the digest of the file: the samples are extracts."""
+    folder = copy_data(tmp_path, monkeypatch)
+    before = {table.name: table.read_text(encoding="utf-8") for table in folder.iterdir()}
+    source = f"nhs-monthly-{MONTHS[path]}"
+    rows, (card,) = drop(folder, "england", source=source), drop(folder, "sources", id=source)
+    gone = drop(folder, "changes", card=source)
+    assert len(rows) == len(read(path).figures)
     assert cli.main(["add", str(path)]) == 0
-    unsourced = [
-        [{**row, "source": ""} for row in sorted(rows, key=lambda row: row["measure"])]
-        for rows in (figures(folder), committed)
-    ]
-    assert unsourced[0] == unsourced[1] and len(unsourced[0]) == 11
+    after = {table.name: table.read_text(encoding="utf-8") for table in folder.iterdir()}
+    assert after["england.csv"] == before["england.csv"]
+    assert after["sources.csv"] == before["sources.csv"].replace(card["sha256"], read(path).sha256)
+    (row,) = figures(folder, "changes", card=source)
+    assert row | {"added": gone[0]["added"], "detail": gone[0]["detail"]} == gone[0]
+    del before["england.csv"], before["sources.csv"], before["changes.csv"]
+    assert before.items() <= after.items()
+
+
+@pytest.mark.parametrize("taken_out", ["rows alone", "rows and the card"])
+def test_figures_taken_out_come_back_to_the_same_bytes_whatever_else_was_left(held, add, taken_out):
+    content = change(month=NEXT)
+    assert add(content) == 0
+    before = digest(held)
+    drop(held, "england", source=f"nhs-monthly-{NEXT}")
+    if taken_out == "rows and the card":
+        drop(held, "sources", id=f"nhs-monthly-{NEXT}")
+    assert add(content) == 0
+    assert digest(held) == before
 
 
 def test_the_samples_added_to_the_data_change_nothing(held, capsys):
     before = digest(held)
-    assert cli.main(["add", *map(str, MONTHS)]) == 0
+    assert cli.main(["add", *map(str, [*MONTHS, *ANNUAL])]) == 0
     assert digest(held) == before
-    assert capsys.readouterr().out.count("0 new, 0 revised, 11 as held") == 3
+    shown = capsys.readouterr().out
+    assert shown.count(" 0 new, 0 revised, ") == len(MONTHS) + 4 * len(ANNUAL)
+    assert "all of it is in the data already" in shown
+
+
+@pytest.mark.parametrize("path", ANNUAL)
+def test_a_year_taken_out_is_added_for_england_areas_and_groups_at_once(tmp_path, monkeypatch, path, capsys):
+    folder = copy_data(tmp_path, monkeypatch)
+    year, found = ANNUAL[path], {}
+    for table in publications.PLACES:
+        found[table] = drop(folder, table, **{"period" if table == "england" else "year": year})
+    assert cli.main(["add", str(path)]) == 0
+    for table, rows in found.items():
+        unsourced = lambda rows: sorted(tuple(row.values()) for row in rows)
+        new = figures(folder, table, source=f"nhs-annual-{year}")
+        published = [row for row in rows if row["source"].startswith("nhs-annual-report") and not row.get("rounded_to")]
+        same = [{**row, "source": "", "note": ""} for row in published if row["source"] != "nhs-annual-report-pages"]
+        assert unsourced({**row, "source": "", "note": ""} for row in new) == unsourced(same) and len(new) > 20
+    (row,) = figures(folder, "changes", card=f"nhs-annual-{year}")
+    assert row["what"] == "added" and row["detail"] == ", ".join(
+        f"{len(figures(folder, table, source=row['card']))} in {table}" for table in publications.PLACES
+    )
+    assert data.check() == []
 
 
 def test_the_next_month_is_added_with_a_card_that_leads_to_its_file(held, add, capsys):
     content = change(month=NEXT)
-    assert add(content, "--published", "2026-01-15", name="month.csv") == 0
-    assert "11 new, 0 revised, 0 as held; 0 suppressed" in capsys.readouterr().out
+    assert add(content, "--published", "2026-07-16", name="month.csv") == 0
+    assert f"{COUNT} new, 0 revised, 0 as held; " in capsys.readouterr().out
     assert str(data.newest_month()) == NEXT
-    assert data.series("started_treatment", "month").iloc[-1] == 88146
-    assert data.known("2026-01-14").equals(data.known()[lambda table: table["available"] <= "2026-01-14"])
-    assert NEXT not in data.series("started_treatment", "month", "2026-01-14").index.astype(str)
+    assert data.known("2026-07-15").equals(data.known()[lambda table: table["available"] <= "2026-07-15"])
+    assert NEXT not in data.series("started_treatment", "month", "2026-07-15").index.astype(str)
     card = read_card(held, f"nhs-monthly-{NEXT}")
-    assert card["title"].endswith("October 2025, England") and card["via"] == "month.csv"
-    assert (card["published"], card["lag_days"]) == ("2026-01-15", "")
+    assert card["title"].endswith("May 2026, England") and card["via"] == "month.csv"
+    assert (card["published"], card["lag_days"]) == ("2026-07-16", "")
     assert card["sha256"] == read(held.parent / "month.csv").sha256
     assert card["url"].startswith("https://digital.nhs.uk/")
+    (row,) = figures(held, "changes", card=card["id"])
+    assert (row["what"], row["period"], row["figures"]) == ("added", NEXT, str(COUNT))
     assert frictionless.validate(str(held / "datapackage.json")).valid
 
 
@@ -80,41 +140,70 @@ def test_a_report_is_made_with_the_month_that_was_added(held, add, tmp_path):
     assert add(change(month=NEXT)) == 0
     command = [Path(sys.executable).with_name("iapt"), "report", "access", "--out", str(tmp_path / "reports")]
     subprocess.run(command, env=os.environ | {"IAPT_DATA": str(held)}, check=True, capture_output=True)
-    assert "October 2025" in (tmp_path / "reports" / "access" / "index.html").read_text(encoding="utf-8")
+    assert "May 2026" in (tmp_path / "reports" / "access" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_card_gives_the_address_of_a_listed_file(held, add):
-    name = "nhstalkingtherapies_month_oct_2025_activity_performance.csv"
-    assert add(change(month=NEXT), name=name) == 0
-    assert read_card(held, f"nhs-monthly-{NEXT}")["url"] == f"https://files.digital.nhs.uk/24/2859BB/{name}"
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_a_card_gives_the_address_of_a_listed_file(held, add, ending):
+    name = "nhstalkingtherapies_month_may_2026_activity_performance.csv"
+    content = change(month=NEXT)
+    assert add(gzip.compress(content) if ending else content, name=name + ending) == 0
+    card = read_card(held, f"nhs-monthly-{NEXT}")
+    assert card["url"] == f"https://files.digital.nhs.uk/50/96081C/{name}"
+    assert card["sha256"] == hashlib.sha256(content).hexdigest() and card["via"] == name
 
 
-def test_rows_are_only_appended(held, add):
-    before = {name: (held / name).read_bytes() for name in ("england.csv", "sources.csv")}
+def test_rows_that_are_there_stay_as_they_are(held, add):
+    before = {path.name: path.read_text(encoding="utf-8").splitlines() for path in held.glob("*.csv")}
     assert add(change(month=NEXT)) == 0
     for name, old in before.items():
-        assert (held / name).read_bytes().startswith(old) and len((held / name).read_bytes()) > len(old)
+        new = (held / name).read_text(encoding="utf-8").splitlines()
+        assert [line for line in new if line in set(old)] == old
+        assert (len(new) > len(old)) == (name in ("england.csv", "sources.csv", "changes.csv"))
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_table_saved_by_a_spreadsheet_keeps_its_mark_and_ends_of_line(mark, ending):
+    old = mark + ending.join(["year,area,measure,value,source", "2024-25,QE1,recovered,5,b", ""])
+    row = {"year": "2023-24", "area": "QE1", "measure": "recovered", "value": "5", "source": "a"}
+    text = recording._insert(old, "areas", [row])
+    assert text == old.replace(f"source{ending}", f"source{ending}2023-24,QE1,recovered,5,a{ending}")
+
+
+def test_a_table_saved_by_somebody_meanwhile_is_not_replaced(held, tmp_path, monkeypatch):
+    (tmp_path / "x.csv").write_bytes(change(month=NEXT))
+    planned = additions.plan([read(tmp_path / "x.csv")])
+    text = (held / "england.csv").read_text(encoding="utf-8")
+    rehearse = recording._rehearse
+
+    def save_meanwhile(folder, texts):
+        rehearse(folder, texts)
+        (held / "england.csv").write_text(text.replace("2012-13", "2011-12", 1), encoding="utf-8")
+
+    monkeypatch.setattr(recording, "_rehearse", save_meanwhile)
+    before = digest(held)
+    with pytest.raises(Refusal, match="england.csv: expected the table as it was read; found another one"):
+        additions.write(planned, {})
+    assert digest(held).items() - before.items() == {("england.csv", digest(held)["england.csv"])}
 
 
 @pytest.mark.parametrize(
     ("today", "published", "lag"),
-    [("2026-01-14", "2026-01-14", ""), ("2026-01-15", "", "75"), ("2030-01-01", "", "75")],
+    [("2026-08-13", "2026-08-13", ""), ("2026-08-15", "", "75"), ("2030-01-01", "", "75")],
 )
 def test_a_month_counts_as_known_after_the_usual_lag_or_from_the_day_it_is_there(held, tmp_path, today, published, lag):
     (tmp_path / "x.csv").write_bytes(change(month=NEXT))
-    card = additions.plan([read(tmp_path / "x.csv")], today=datetime.date.fromisoformat(today))[0].card
-    assert (card["published"], card["lag_days"]) == ((published, lag) if today != "2026-01-14" else ("2026-01-14", ""))
+    addition = additions.plan([read(tmp_path / "x.csv")], today=datetime.date.fromisoformat(today))[0]
+    assert (addition.card["published"], addition.card["lag_days"]) == (published, lag)
+    shown = additions.describe(addition)
+    assert f"known    from {published or '2026-08-14, 75 days after the end of the period; no day'}" in shown
 
 
-def test_the_annual_report_gives_starts_and_agrees_with_what_is_held(held, add, capsys):
-    assert add(annual(Percentage_Recovery="50.6", Count_Recovery="321061"), "--dry-run", name="main-2024-25.csv") == 0
-    shown = capsys.readouterr().out
-    assert "2024/25: 1 new, 1 revised, 6 as held" in shown
-    assert "new      Started treatment" in shown
-    assert (
-        "revised  Recovery rate                                   50.6, was 50.5 (+0.1, +0.20 %; nhs-annual-report)"
-        in shown
-    )
+def test_the_annual_report_gives_starts_where_it_has_them(held, add, capsys):
+    assert add(change_annual(Count_AccessingServices="1196000"), name="main-2024-25.csv") == 0
+    assert "new      Started treatment" in capsys.readouterr().out
+    assert data.series("started_treatment", "year")["2025"] == 1196000
 
 
 # ---------------------------------------------------------------- revisions and vintages
@@ -123,9 +212,10 @@ REVISED = {"M001": "132800", "M031": "88200"}
 
 
 def vintages(days: list[str]) -> dict:
+    codebook = data.load()["measures"]
     return {
         (measure, frequency, day): data.figures(measure, frequency, day)
-        for measure in data.load()["measures"]["measure"]
+        for measure in codebook.loc[codebook["topic"].isin(["access", "outcomes"]), "measure"]
         for frequency in ("month", "quarter", "year")
         for day in days
     }
@@ -135,22 +225,19 @@ def test_a_revision_is_shown_with_its_size_and_leaves_every_earlier_vintage_as_i
     days = ["2021-12-31", "2026-02-09"]
     before = vintages(days)
     assert add(change(**REVISED), "--published", "2026-02-10") == 0
-    assert "0 new, 2 revised, 9 as held" in (shown := capsys.readouterr().out)
-    assert (
-        "revised  Started treatment                             88,200, was 88,146 (+54, +0.06 %; nhs-monthly-activity)"
-        in shown
-    )
+    assert f"0 new, 2 revised, {COUNT - 2} as held" in (shown := capsys.readouterr().out)
+    assert "88,200, was 88,146 (+54, +0.06 %; nhs-monthly-2025-08)" in shown
     after = vintages(days)
     assert all(after[key].equals(before[key]) for key in before)
     assert len(figures(held, period="2025-08", measure="started_treatment")) == 2
     assert data.figures("started_treatment", "month", "2026-02-09").loc["2025-08", "value"] == 88146
     newest = data.figures("started_treatment", "month", "2026-02-10").loc["2025-08"]
-    assert (newest["value"], newest["source"]) == (88200, "nhs-monthly-2025-08")
+    assert (newest["value"], newest["source"]) == (88200, "nhs-monthly-2025-08-v2")
     assert data.series("started_treatment", "month")["2025-08"] == 88200
-    assert (
-        data.series("started_treatment", "quarter").iloc[-1]
-        == before["started_treatment", "quarter", "2026-02-09"]["value"].iloc[-1] + 54
-    )
+    quarter = before["started_treatment", "quarter", "2026-02-09"]["value"]["2026Q2"]
+    assert data.series("started_treatment", "quarter")["2026Q2"] == quarter + 54
+    (row,) = figures(held, "changes", card="nhs-monthly-2025-08-v2")
+    assert row["detail"] == "Started treatment +54, +0.06 %; Referrals received +38, +0.03 %"
 
 
 def test_a_revision_without_a_date_is_known_from_today_and_after_what_it_revises(held, tmp_path):
@@ -171,7 +258,9 @@ def test_a_revision_without_a_date_is_known_from_today_and_after_what_it_revises
             "2025-11-14",
             "expected a day of publication after the figures that it revises, known from 2025-11-14; found 2025-11-14",
         ),
-        ({}, "2025-10-31", "after the end of its period, 2025-10-31"),
+        ({}, "2026-05-31", "after the end of its period, 2026-05-31"),
+        ({}, "2099-01-01", "expected a day of publication up to today"),
+        ({}, "1600-01-01", "after the end of its period"),
     ],
 )
 def test_a_day_of_publication_that_cannot_be_is_refused(held, add, capsys, values, day, message):
@@ -195,9 +284,9 @@ def test_the_same_file_again_changes_nothing_even_after_a_later_revision(held, a
     assert add(first, name="first again.csv") == 0
     assert digest(held) == before
     assert [row["source"] for row in figures(held, period="2025-08", measure="referrals_received")] == [
-        "nhs-monthly-activity",
         "nhs-monthly-2025-08",
         "nhs-monthly-2025-08-v2",
+        "nhs-monthly-2025-08-v3",
     ]
 
 
@@ -205,7 +294,7 @@ def test_going_back_to_a_revised_value_has_to_be_confirmed(held, add, capsys):
     assert add(change(**REVISED), "--published", "2026-02-10") == 0
     before = digest(held)
     assert add(change(), name="old.csv") == 1
-    assert "goes back from 88,200 to 88,146, which nhs-monthly-activity gave before" in capsys.readouterr().out
+    assert "goes back from 88,200 to 88,146, which nhs-monthly-2025-08 gave before" in capsys.readouterr().out
     assert digest(held) == before
     assert add(change(), "--accept", name="old.csv") == 0
     assert data.series("started_treatment", "month")["2025-08"] == 88146
@@ -217,9 +306,9 @@ def test_going_back_to_a_revised_value_has_to_be_confirmed(held, add, capsys):
 @pytest.mark.parametrize(
     ("measure", "nhs_id", "value"),
     [
-        ("referrals_received", "M001", "20000"),
+        ("median_appointments_finished", "M142", "0.1"),
         ("referrals_received", "M001", "900000"),
-        ("waited_under_6_weeks_rate", "M053", "0"),
+        ("mean_wait_started", "M048", "400"),
     ],
 )
 def test_a_jump_beyond_what_the_series_has_shown_is_taken_only_when_accepted(held, add, capsys, measure, nhs_id, value):
@@ -227,28 +316,53 @@ def test_a_jump_beyond_what_the_series_has_shown_is_taken_only_when_accepted(hel
     content = change(month=NEXT, **{nhs_id: value})
     assert add(content) == 1
     captured = capsys.readouterr()
-    assert (
-        f"doubt    {data.label(measure)} in {NEXT} is {int(value):,}, " in captured.out and "--accept" in captured.err
-    )
+    assert f"doubt    {data.label(measure)} in {NEXT} is {Decimal(value):,}, " in captured.out
+    assert "--accept" in captured.err
     assert digest(held) == before
     assert add(content, "--accept") == 0
-    assert data.series(measure, "month").iloc[-1] == int(value)
+    assert data.series(measure, "month").iloc[-1] == float(value)
 
 
 def test_swings_that_the_series_has_shown_are_not_doubted(held, add):
-    assert add(change(month=NEXT, M001="100000")) == 0
+    assert add(change(month=NEXT, M001="120000")) == 0
+
+
+def test_the_newest_months_are_judged_one_after_another(held, tmp_path):
+    """February 2026 is compared with the months before it, not with those of a year ago; so is a batch in any order."""
+    for path in NEWEST:
+        drop(held, "england", source=f"nhs-monthly-{MONTHS[path]}")
+    planned = additions.plan([read(path) for path in reversed(NEWEST)])
+    assert [addition.publication.period for addition in planned] == [MONTHS[path] for path in NEWEST]
+    assert not [doubt for addition in planned for doubt in addition.doubts]
+
+
+def test_a_revision_by_a_sixth_is_doubted(held, add, capsys):
+    before = digest(held)
+    assert add(change(M001="154889")) == 1
+    assert "is revised from 132,762 to 154,889 (+22,127, +16.67 %); so large a" in capsys.readouterr().out
+    assert digest(held) == before
+
+
+def test_a_month_with_the_figures_of_another_is_doubted(held, add, capsys):
+    before = digest(held)
+    header, *rows = read_rows(MARCH_2026)
+    for row in rows:
+        row[:2] = "2026-05-01", "2026-05-31"
+    assert add(write_csv([header, *rows])) == 1
+    assert re.search(r"doubt    file.csv: (\d+) of \1 counts for 2026-05 are those of 2026-03", capsys.readouterr().out)
+    assert digest(held) == before
 
 
 def test_a_month_that_has_not_ended_is_doubted(held, add, capsys):
     assert add(change(month="2099-10")) == 1
-    assert "2099-10, which ends on 2099-10-31; today is" in capsys.readouterr().out
+    assert "October 2099 ends on 2099-10-31; today is" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [["--dry-run"], ["--dry-run", "--accept"]])
 def test_a_dry_run_shows_and_writes_nothing(held, add, capsys, options):
     before = digest(held)
     assert add(change(month=NEXT, M001="900000"), *options) == 0
-    assert "11 new" in (shown := capsys.readouterr().out) and "nothing was written" in shown
+    assert f"{COUNT} new" in (shown := capsys.readouterr().out) and "nothing was written" in shown
     assert digest(held) == before
 
 
@@ -256,13 +370,14 @@ def test_a_suppressed_figure_is_listed_and_not_written(held, add, capsys):
     assert add(change(month=NEXT, M038="*")) == 0
     assert (
         "missing  Waiting for a first treatment" in (shown := capsys.readouterr().out)
-        and "1 suppressed for England" in shown
+        and " suppressed in the whole file" in shown
     )
-    assert not figures(held, period=NEXT, measure="waiting_for_treatment") and len(figures(held, period=NEXT)) == 10
+    assert not figures(held, period=NEXT, measure="waiting_for_treatment")
+    assert len(figures(held, period=NEXT)) == COUNT - 1
 
 
 def test_of_several_files_all_are_added_or_none(held, add, tmp_path, capsys):
-    good = {month: tmp_path / f"{month}.csv" for month in ("2025-10", "2025-12")}
+    good = {month: tmp_path / f"{month}.csv" for month in ("2026-05", "2026-07")}
     for month, path in good.items():
         path.write_bytes(change(month=month))
     bad = tmp_path / "bad.csv"
@@ -272,19 +387,28 @@ def test_of_several_files_all_are_added_or_none(held, add, tmp_path, capsys):
     assert digest(held) == before
     assert cli.main(["add", *map(str, good.values())]) == 0
     assert {
-        row["period"] for row in figures(held) if row["source"] in ("nhs-monthly-2025-10", "nhs-monthly-2025-12")
+        row["period"] for row in figures(held) if row["source"] in ("nhs-monthly-2026-05", "nhs-monthly-2026-07")
     } == set(good)
 
 
-def test_two_files_for_one_month_are_an_addition_and_its_revision(held, tmp_path):
-    for name, values in (("1.csv", {}), ("2.csv", REVISED)):
+def test_two_files_for_one_month_are_doubted_and_with_accept_an_addition_and_its_revision(held, tmp_path, capsys):
+    for name, values in (("1.csv", {}), ("2.csv", {"M001": "164000", "M031": "99000"})):
         (tmp_path / name).write_bytes(change(month=NEXT, **values))
-    assert cli.main(["add", "--accept", str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]) == 0
-    assert [(row["value"], row["source"]) for row in figures(held, period=NEXT, measure="started_treatment")] == [
-        ("88146", f"nhs-monthly-{NEXT}"),
-        ("88200", f"nhs-monthly-{NEXT}-v2"),
-    ]
-    assert data.series("started_treatment", "month").iloc[-1] == 88200
+    before, paths = digest(held), [str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]
+    assert cli.main(["add", *paths]) == 1
+    assert "doubt    2.csv: May 2026 is what 1.csv is about too, with other figures" in capsys.readouterr().out
+    assert digest(held) == before
+    assert cli.main(["add", "--accept", *paths]) == 0
+    rows = figures(held, period=NEXT, measure="started_treatment")
+    assert [row["source"] for row in rows] == [f"nhs-monthly-{NEXT}", f"nhs-monthly-{NEXT}-v2"]
+    assert data.series("started_treatment", "month").iloc[-1] == 99000 == int(rows[1]["value"])
+
+
+def test_one_file_given_twice_is_added_once(held, tmp_path):
+    for name in ("1.csv", "2.csv"):
+        (tmp_path / name).write_bytes(change(month=NEXT))
+    assert cli.main(["add", str(tmp_path / "1.csv"), str(tmp_path / "2.csv")]) == 0
+    assert len(figures(held, period=NEXT)) == COUNT
 
 
 def test_tables_that_would_break_their_description_are_not_written(held, tmp_path, monkeypatch):

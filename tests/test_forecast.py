@@ -16,8 +16,9 @@ from statsmodels.tsa.exponential_smoothing.ets import ETSModel
 from statsmodels.tsa.forecasting.theta import ThetaModel
 from statsmodels.tsa.statespace.sarimax import SARIMAX
 
-from iapt.models import forecast as module
-from iapt.models.forecast import (
+from iapt.models import members as module
+from iapt.models.forecast import forecast
+from iapt.models.members import (
     MODELS,
     POOL,
     REFERENCES,
@@ -29,8 +30,6 @@ from iapt.models.forecast import (
     fit_line,
     fit_no_change,
     fit_theta,
-    forecast,
-    forecast_rate,
     load_shocks,
     stream,
 )
@@ -366,35 +365,11 @@ def test_no_season_is_found_in_a_trend():
     assert find_season(np.resize(SEASON, 40), 1) is None
 
 
-def test_rate_stays_between_0_and_100_and_carries_binomial_noise():
-    rng = np.random.default_rng(2)
-    y = pd.Series(97 + rng.standard_normal(20) / 2, pd.period_range("2015Q1", periods=20, freq="Q"))
-    many, few = (forecast_rate(y, n, 4, draws=4000) for n in (10_000_000, 200))
-    assert (few.paths >= 0).all() and (few.paths <= 100).all()
-    np.testing.assert_allclose(few.paths * 2, np.round(few.paths * 2), atol=1e-9)
-    rate = many.paths[:, 0].mean()
-    extra = few.paths[:, 0].var() - many.paths[:, 0].var()
-    assert extra == pytest.approx(rate * (100 - rate) / 200, rel=0.1)
-
-
-def test_rate_questions_are_asked_of_single_periods():
-    y = pd.Series([48.0, 49, 50, 50.5, 51], pd.period_range("2014", periods=5, freq="Y"))
-    result = forecast_rate(y, 500_000, 3, draws=100)
-    assert result.first_passage(50.9).eq(1).all()
-    assert 0 < result.reach(51.0).loc["pooled", "probability"] < 1
-    with pytest.raises(ValueError, match="cannot be added"):
-        result.total(result.index)
-    with pytest.raises(ValueError, match="window must be 1 for a rate"):
-        result.first_passage(50, window=2)
-
-
 def test_lines_stop_at_the_bounds():
     years = pd.period_range("2010", periods=8, freq="Y")
     falling = pd.Series([90.0, 76, 66, 51, 39, 28, 14, 3], years)
     counts = forecast(falling, 3, members=("linear",), draws=100)
     assert (counts.paths[:, 1:] == 0).all()
-    rates = forecast_rate(100 - falling, 10_000, 3, members=("linear",), draws=100)
-    assert (rates.paths[:, 1:] == 100).all()
 
 
 def test_constant_series_repeats_without_spread_and_says_so():
@@ -487,10 +462,10 @@ def change(position, value):
         (make_series().astype(str), TypeError, "must hold numbers"),
         (make_series() > 0, TypeError, "must hold numbers, found bool"),
         (make_series(3, "Y"), ValueError, "at least 4 values, found 3"),
-        (change(4, np.nan), ValueError, "missing.*2013Q2"),
-        (change(4, np.inf), ValueError, "infinite.*2013Q2"),
-        (change(4, 0), ValueError, "above 0.*2013Q2"),
-        (change(4, -3), ValueError, "above 0.*2013Q2"),
+        (change(4, np.nan), ValueError, "missing.*April 2013 to June 2013"),
+        (change(4, np.inf), ValueError, "infinite.*April 2013"),
+        (change(4, 0), ValueError, "above 0.*April 2013"),
+        (change(4, -3), ValueError, "above 0.*April 2013"),
         (make_series().drop(pd.Period("2014Q1")), ValueError, "successive periods"),
         (make_series()[::-1], ValueError, "successive periods"),
         (
@@ -532,7 +507,7 @@ def test_wrong_arguments_are_refused(arguments, error, words):
 @pytest.mark.parametrize(
     "periods, words",
     [
-        (pd.period_range("2030Q1", periods=2, freq="Q"), "between 2012Q2 and 2024Q1"),
+        (pd.period_range("2030Q1", periods=2, freq="Q"), "within April 2012 to March 2024"),
         (pd.period_range("2021", periods=1, freq="Y"), "must be Q"),
         (pd.PeriodIndex(["2021Q1", "2021Q1"], freq="Q"), "each period once"),
         (pd.PeriodIndex([], freq="Q"), "at least one"),
@@ -556,12 +531,45 @@ def test_wrong_questions_are_refused(quarterly):
         quarterly.first_passage(1, window=32)
 
 
-def test_rates_outside_0_to_100_are_refused():
-    y = pd.Series([50.0, 51, 100, 49], pd.period_range("2020", periods=4, freq="Y"))
-    with pytest.raises(ValueError, match="below 100"):
-        forecast_rate(y, 1000, 2)
-    with pytest.raises(ValueError, match="n must be at least 1"):
-        forecast_rate(y.clip(upper=60), 0, 2)
+def seasonal_ets(y, horizon):
+    """A model of the reader's own."""
+    model = ETSModel(y, error="mul", trend="add", seasonal="mul", seasonal_periods=4)
+    return model.fit(disp=False).simulate(horizon, repetitions=400, anchor="end", rng=np.random.default_rng(1)).T
+
+
+def test_a_model_of_ones_own_stands_beside_the_pool_or_in_it():
+    y = make_series()
+    alone = forecast(y, 6, draws=500)
+    beside = forecast(y, 6, draws=500, beside=(seasonal_ets, "linear"))
+    np.testing.assert_array_equal(beside.paths, alone.paths)
+    own = beside.member_paths["seasonal_ets"]
+    assert own.shape == (500, 6)
+    assert beside.reach(y.iloc[-1]).index.tolist() == [*POOL, "seasonal_ets", "linear", "pooled"]
+    pooled = forecast(y, 6, draws=500, members=(*POOL, seasonal_ets))
+    assert pooled.pooled == (*POOL, "seasonal_ets") and len(pooled.paths) == 5 * 500
+    np.testing.assert_array_equal(pooled.member_paths["seasonal_ets"], own)
+
+
+def test_a_model_of_ones_own_may_give_a_fit():
+    def last_value(y, horizon):
+        return Fit(np.full(horizon, y.iloc[-1]), np.zeros((horizon, 1)))
+
+    y = make_series()
+    assert (forecast(y, 3, draws=10, members=(last_value,)).paths == y.iloc[-1]).all()
+
+
+@pytest.mark.parametrize("given", [np.zeros(3), np.zeros((5, 2)), np.full((5, 3), np.nan)])
+def test_paths_of_the_wrong_shape_are_refused(given):
+    with pytest.raises(ValueError, match=r"<lambda> must give finite paths of shape \(draws, 3\)"):
+        forecast(make_series(), 3, beside=(lambda y, horizon: given,))
+
+
+def test_a_series_across_collections_is_warned_of():
+    y = make_series()
+    y.attrs["cuts"] = ["2010-04", "2014-04"]
+    with pytest.warns(UserWarning, match="different collections; the last begins April 2014"):
+        assert "start there" in forecast(y, 2, draws=10).notes[0]
+    assert not forecast(y["2014Q2":], 2, draws=10).notes
 
 
 def test_importing_the_module_does_not_import_statsmodels():

@@ -11,7 +11,7 @@ SPOIL = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
 from iapt import data
-from iapt.show import charts
+from iapt import charts
 left_behind = "a variable"
 builtins.left_behind = "a builtin"
 mpl.rcParams["lines.linewidth"] = 99
@@ -22,7 +22,7 @@ os.environ["LEFT_BEHIND"] = "1"
 os.chdir("/")
 sys.path.append("/left/behind")
 sys.modules["left_behind"] = sys
-charts.WIDTH = 99
+charts.MIME = 99
 data.load()["england"].drop(data.load()["england"].index, inplace=True)
 warnings.simplefilter("error")
 """
@@ -30,12 +30,12 @@ LOOK = """
 import builtins, os, random, sys, warnings
 import matplotlib as mpl, numpy as np, pandas as pd
 from iapt import data
-from iapt.show import charts
+from iapt import charts
 print("left_behind" in globals(), hasattr(builtins, "left_behind"), mpl.rcParams["lines.linewidth"], pd.get_option("display.max_rows"))
 print([f for f in warnings.filters if f[0] == "error" and f[2] is Warning], np.geterr()["divide"], os.environ.get("LEFT_BEHIND"), os.getcwd() != "/")
-print("/left/behind" in sys.path, "left_behind" in sys.modules, charts.WIDTH, len(data.load()["england"]) > 100)
+print("/left/behind" in sys.path, "left_behind" in sys.modules, charts.MIME, len(data.load()["england"]) > 100)
 """
-CLEAN = "False False 1.5 60\n[] warn None True\nFalse False 6.8 True\n"
+CLEAN = "False False 1.5 60\n[] warn None True\nFalse False application/vnd.iapt.chart+json True\n"
 
 
 @pytest.mark.parametrize("order", [("spoil", "look"), ("look", "spoil")])
@@ -64,7 +64,8 @@ OUTPUTS = (
     "import warnings\nwarnings.warn('careful')\nprint('said')\nimport sys\nprint('noted', file=sys.stderr)",
     tiny.BELOW,
     "pd.DataFrame({'a': [1, 2]})",
-    "from iapt.answers import access\naccess.plot_years(as_of)",
+    "from iapt import data\nstarts = data.table(['started_treatment'], 'year', as_of)\n"
+    "charts.over_time(starts, title='Starts', unit='Referrals', name='access_by_year')",
     "import os\nprint(os.path.basename(os.getcwd()), __name__, '' in sys.path, sorted(n for n in globals() if not "
     "n.startswith('_')))",
 )

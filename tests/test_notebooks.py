@@ -9,11 +9,11 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 from conftest import evaluate, execute, read_notebooks, tags_of
+from iapt.show import charts, words
 from papermill import inspect_notebook
 
 from iapt import data, parameters
 from iapt.paths import NOTEBOOKS
-from iapt.show import charts, words
 
 NOTEBOOKS_BY_NAME = read_notebooks()
 QUIET = {"setup", "parameters", "ask"}

@@ -35,11 +35,12 @@ def append(folder, row: str) -> None:
         handle.write(row + "\n")
 
 
-def test_it_fits_on_one_screen_and_names_every_measure_with_its_first_and_last_figure(held, check):
+def test_it_fits_on_one_screen_and_names_every_topic_with_its_first_and_last_figure(held, check):
     screen = check()
     assert len(screen.splitlines()) <= 50
-    assert all(label in screen for label in data.load()["measures"]["label"])
-    assert re.search(r"Started treatment +2008-09 to 2021-22 +2008-09 Q3 to 2014-15 Q3 +2013-04 to 2025-09", screen)
+    topics = data.load()["measures"]["topic"].value_counts()
+    assert all(re.search(rf"^{topic} +{count} ", screen, re.MULTILINE) for topic, count in topics.items())
+    assert re.search(r"access +3 +2008-09 to 2024-25 +2008-09 Q3 to 2019-20 Q3 +2013-04 to 2025-09", screen)
     assert "newest month: September 2025" in screen.splitlines()[0]
 
 
@@ -64,13 +65,13 @@ def test_a_gap_is_shown_from_first_to_last_missing_period(held):
     [("88146", "", 0), ("88200", "", 1), ("88000", "1000", 0), ("87000", "1000", 1)],
 )
 def test_a_conflict_is_one_beyond_rounding_and_shown_with_its_size(held, value, rounded_to, conflicts):
-    append(held, f"month,2025-08,started_treatment,{value},{rounded_to},nuffield-trust-2024,")
+    append(held, f"month,2025-08,started_treatment,{value},{rounded_to},psyreflect-2026,")
     data.forget()
     found = [line for line in overview.find_conflicts(data.known()) if "2025-08" in line]
     assert len(found) == conflicts
     if value == "88200":
         assert found == [
-            "Started treatment 2025-08, 0.061 %: 88,146 (nhs-monthly-activity) against 88,200 (nuffield-trust-2024)"
+            "Started treatment 2025-08, 0.061 %: 88,200 (psyreflect-2026) against 88,146 (nhs-monthly-activity)"
         ]
 
 

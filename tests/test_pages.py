@@ -11,8 +11,8 @@ from itertools import pairwise
 import pytest
 import tiny
 from conftest import execute, read_notebooks, run_of
-
 from iapt.show import charts, words
+
 from iapt.site import indexes, pages
 
 NAMES = ("01_access", "02_finishing", "03_recovery", "04_claims")

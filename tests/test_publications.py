@@ -1,7 +1,9 @@
 """Publications are read as they are published, and refused where they are damaged."""
 
 import codecs
+import csv
 import datetime
+import gzip
 import random
 import re
 
@@ -10,27 +12,33 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from publishing import (
     ANNUAL,
+    ANNUAL_2024,
+    ANNUAL_2025,
     AUGUST_2025,
     JULY_2022,
     MARCH_2021,
     MONTHS,
+    NEXT,
     SAMPLES,
-    annual,
     change,
+    change_annual,
     copy_data,
     digest,
+    read_annual,
     read_rows,
+    unzip,
     workbook,
     write_csv,
     zip_files,
 )  # fmt: skip
 
-from iapt import cli
-from iapt.data import publications
+from iapt import cli, data
+from iapt.data import layouts, publications
 from iapt.data.publications import Refusal, read
 
 SOUND = AUGUST_2025.read_bytes()
-FIGURES = {"referrals_received": "132762", "started_treatment": "88146", "finished_course": "51569", "at_caseness": "49181", "recovered": "24499", "reliably_improved": "34847", "reliably_recovered": "23084", "recovery_rate": "49.8", "waited_under_6_weeks_rate": "89.7", "waited_under_18_weeks_rate": "98.9", "waiting_for_treatment": "108077"}  # fmt: skip
+FIGURES = {"referrals_received": "132762", "started_treatment": "88146", "finished_course": "51569", "not_at_caseness": "2388", "recovered": "24499", "reliably_improved": "34847", "reliably_recovered": "23084", "recovery_rate": "49.8", "waited_under_6_weeks_rate": "89.7", "waited_under_18_weeks_rate": "98.9", "waiting_for_treatment": "108077"}  # fmt: skip
+COUNT = len(read(AUGUST_2025).figures)
 
 
 def read_bytes(folder, content: bytes, name: str = "file.csv") -> publications.Publication:
@@ -39,8 +47,9 @@ def read_bytes(folder, content: bytes, name: str = "file.csv") -> publications.P
     return read(path)
 
 
-def texts(publication) -> dict[str, str]:
-    return {measure: str(value) for measure, value in publication.figures.items()}
+def texts(publication, names=FIGURES) -> dict[str, str]:
+    """Some of the figures for England."""
+    return {name: str(value) for (*_, name), value in publication.figures.items() if name in names}
 
 
 def test_a_sample_gives_its_month_figures_and_suppressed_values():
@@ -54,8 +63,15 @@ def test_a_sample_gives_its_month_figures_and_suppressed_values():
 @pytest.mark.parametrize("path", MONTHS)
 def test_no_sample_is_doubtful_whatever_its_names_and_dates(path):
     publication = read(path)
-    assert publication.period == MONTHS[path]
-    assert len(publication.figures) == 11 and not publication.doubts
+    assert publication.period == MONTHS[path] and not publication.doubts
+    monthly = {row.measure for row in data.load()["england"].itertuples() if row.period == publication.period}
+    assert {key[-1] for key in publication.figures} == monthly
+
+
+@pytest.mark.parametrize("name", ["cr_only.csv", "zip_with_cr_only_neighbour.zip", "trailing_commas.csv"])
+def test_how_programs_save_a_file_does_not_matter(name):
+    publication = read(SAMPLES / name)
+    assert publication.period == "2025-10" and publication.figures["england", "referrals_received"] == 164279
 
 
 AS_IT_COMES = {
@@ -75,6 +91,14 @@ AS_IT_COMES = {
         "file.csv",
     ),
     "with a new column": (write_csv([*row, "new"] for row in read_rows()), "file.csv"),
+    "with carriage returns alone": (SOUND.replace(b"\n", b"\r"), "file.csv"),
+    "with rows of commas and blank lines at the end": (SOUND + b",,,,,,,,,\n" * 3 + b"\n\n", "file.csv"),
+    "as a .gz": (gzip.compress(SOUND), "file.csv.gz"),
+    "as a zip in a .gz": (gzip.compress(zip_files({"month.csv": SOUND})), "file.zip.gz"),
+    "beside files that are damaged, encrypted or no text": (
+        zip_files({"a.csv": b"\0\xff\r\r", "._month.csv": b"\0\5\x16\7", "old.xlsx": b"PK\3\4", "month.csv": SOUND}),
+        "file.zip",
+    ),
     "in a zip": (zip_files({"a/notes.txt": b"x", "a/month.csv": SOUND}), "file.zip"),
     "in a workbook": (workbook(("iapt-month ", read_rows())), "file.xlsx"),
     "in a workbook with dates and numbers": (
@@ -106,8 +130,9 @@ AS_IT_COMES = {
 @pytest.mark.parametrize("form", AS_IT_COMES)
 def test_the_figures_are_the_same_however_the_file_comes(tmp_path, form):
     publication = read_bytes(tmp_path, *AS_IT_COMES[form])
-    assert {measure: float(value) for measure, value in publication.figures.items()} == {
-        measure: float(value) for measure, value in FIGURES.items()
+    expected = read(AUGUST_2025).figures
+    assert {key: float(value) for key, value in publication.figures.items()} == {
+        key: float(value) for key, value in expected.items()
     }
     assert publication.period == "2025-08" and not publication.doubts
 
@@ -115,13 +140,13 @@ def test_the_figures_are_the_same_however_the_file_comes(tmp_path, form):
 @pytest.mark.parametrize("mark", ["*", "-", "NULL", "N/A", " * "])
 def test_a_suppressed_value_is_missing_and_counted_and_never_zero(tmp_path, mark):
     publication = read_bytes(tmp_path, change(M031=mark, M179=mark))
-    assert publication.suppressed == ("started_treatment", "at_caseness")
-    assert not {"started_treatment", "at_caseness"} & publication.figures.keys()
+    keys = {("england", "started_treatment"), ("england", "not_at_caseness")}
+    assert set(publication.suppressed) == keys and not keys & publication.figures.keys()
     assert publication.hidden == read(AUGUST_2025).hidden + (0 if mark == " * " else 2)
 
 
 def test_measures_are_joined_by_id_and_a_name_out_of_its_months_is_doubted(tmp_path):
-    renamed = SOUND.replace(b"Count_AccessingServices", b"Count_FirstAssessment")
+    renamed = SOUND.replace(b"Count_AccessingServices,", b"Count_FirstAssessment,")
     publication = read_bytes(tmp_path, renamed)
     assert texts(publication) == FIGURES
     assert [
@@ -137,50 +162,118 @@ def test_the_value_column_of_march_2021_is_doubted_in_other_months(tmp_path):
 
 def test_a_measure_without_a_row_is_doubted(tmp_path):
     publication = read_bytes(tmp_path, write_csv(row for row in read_rows() if row[7] != "M038"))
-    assert texts(publication) == {
-        measure: value for measure, value in FIGURES.items() if measure != "waiting_for_treatment"
-    }
-    assert ["M038" in doubt for doubt in publication.doubts] == [True]
+    assert len(publication.figures) == COUNT - 1 and ("england", "waiting_for_treatment") not in publication.figures
+    assert ["no value of England for M038 (Count_Waiting" in doubt for doubt in publication.doubts] == [True]
+
+
+def test_a_measure_is_not_missed_before_it_was_published():
+    assert "M121" in {row[7] for row in read_rows()} - {row[7] for row in read_rows(JULY_2022)}
+    assert not read(JULY_2022).doubts
+
+
+def test_what_is_not_taken_is_said():
+    assert any(note.startswith("not taken: measures M0") for note in read(AUGUST_2025).notes)
+    (note,) = [note for note in read(ANNUAL_2025).notes if note.startswith("not taken")]
+    assert "areas UNKNOWN; breakdowns by BME Group, Consultation Medium" in note
+
+
+def test_a_file_after_boards_ended_and_began_is_read(tmp_path):
+    header, *rows = csv.reader(change(month=NEXT).decode().splitlines())
+    boards = [("Integrated Care Board (ICB)", "S1Y5D", "NHS CENTRAL EAST INTEGRATED CARE BOARD"), ("Sub ICB", "06K", "NHS CENTRAL EAST ICB - 06K"), ("Commissioning Region", "Y61", "EAST OF ENGLAND COMMISSIONING REGION")]  # fmt: skip
+    new = [[*rows[0][:2], *board, "all", "all Providers", "M001", "Count_ReferralsReceived", "15"] for board in boards]
+    publication = read_bytes(tmp_path, write_csv([header, *rows, *new]))
+    assert publication.period == NEXT and len(publication.figures) == COUNT and not publication.doubts
+    assert "rows of Commissioning Region, Integrated Care Board (ICB), Sub ICB" in publication.notes[-1]
 
 
 # ---------------------------------------------------------------- annual reports
 
 
-def test_the_annual_report_is_found_among_the_other_files_of_its_zip(tmp_path):
-    others = write_csv(
-        [
-            ["OrgType", "OrgCode", "OrgName", "VariableType", "VariableA", "VariableB", "Measure", "EffectSize"],
-            ["England", "", "", "Total", "", "", "x", "1"],
-        ]
-    )
-    publication = read_bytes(
-        tmp_path,
-        zip_files({"effect-size-2024-25.csv": others, "psych-ther-ann-rep-csv-2024-25-main2.csv": annual()}),
-        "annual.zip",
-    )
-    assert (publication.frequency, publication.period) == ("year", "2024-25")
-    assert texts(publication) == {
-        "referrals_received": "1813432", "started_treatment": "1196000", "finished_course": "670419", "at_caseness": "634248",
-        "recovered": "321061", "reliably_improved": "452284", "reliably_recovered": "301815", "recovery_rate": "50.6",
-    }  # fmt: skip
-    assert publication.hidden == 10 and not publication.doubts
+@pytest.mark.parametrize("path", ANNUAL)
+def test_an_annual_report_gives_what_the_data_hold_on_england_areas_and_groups(path):
+    publication = read(path)
+    assert (publication.frequency, publication.period) == ("year", ANNUAL[path]) and not publication.doubts
+    tables, year = data.load(), ANNUAL[path]
+    for table, places in [(name, list(places)) for name, places in publications.PLACES.items() if name != "england"]:
+        rows = tables[table][tables[table]["year"] == year]
+        rows = rows.to_dict("records")
+        held = {(table, *(row[name] for name in places), row["measure"]): row["value"] for row in rows}
+        found = {key: value for key, value in publication.figures.items() if key[0] == table}
+        assert len(held) > 150 and {key: float(value) for key, value in found.items()} == held
+    rows = tables["england"][tables["england"]["period"] == year]
+    official = rows[rows["source"].str.startswith("nhs-annual") & rows["rounded_to"].isna()]
+    found = {key[-1]: float(value) for key, value in publication.figures.items() if key[0] == "england"}
+    assert found == dict(zip(official["measure"], official["value"]))
+
+
+def test_a_provider_listed_twice_with_the_same_counts_counts_once_with_a_word():
+    notes = read(ANNUAL_2024).notes
+    assert any("TAF90 is listed twice with the same counts, and counted once" in note for note in notes)
+    assert any("the 3 of Provider add up to" in note for note in notes)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "year", "doubtful"),
     [
-        ("AccessingServices", "FirstTreatment", "2021-22", 0),
-        ("AccessingServices", "FirstTreatment", "2024-25", 1),
+        ("Count_AccessingServices", "Count_FirstTreatment", "2021-22", 0),
+        ("Count_AccessingServices", "Count_FirstTreatment", "2024-25", 1),
         ("Count_AccessingServices", "CountFirstTreatment", "2017-18", 0),
     ],
 )
 def test_older_names_of_columns_are_known_with_their_years(tmp_path, old, new, year, doubtful):
-    content = annual().replace(old.encode(), new.encode())
-    publication = read_bytes(
-        tmp_path, content.replace(b"Count_", b"Count") if "_" in old else content, f"main-{year}.csv"
-    )
-    assert publication.figures["started_treatment"] == 1196000
+    content = change_annual(Count_AccessingServices="1196000").replace(old.encode(), new.encode())
+    content = content if "_" in new else content.replace(b"Count_", b"Count").replace(b"Percentage_", b"Percentage")
+    publication = read_bytes(tmp_path, content, f"main-{year}.csv")
+    assert publication.figures["england", "started_treatment"] == 1196000
     assert publication.period == year and len(publication.doubts) == doubtful
+
+
+def test_the_form_of_2019_20_and_before_is_read(tmp_path):
+    """Partnerships under codes that are no boards, waits named after first treatment, empty cells for no value."""
+    content = change_annual().replace(b"Count_", b"Count").replace(b"Percentage_", b"Percentage")
+    content = content.replace(b"AccessingServices", b"FirstTreatment")
+    content = content.replace(b",Accessing services,", b",First treatment,")
+    content = content.replace(b"\nICB,Q", b"\nSTP,E540000").replace(b",NULL", b",").replace(b"Mean wait", b"Mean Wait")
+    publication = read_bytes(tmp_path, content, "psych-ther-ann-rep-csv-2019-20-main-csv.csv")
+    new = read(ANNUAL_2025)
+    boards = {place["area"] for place in data.load()["places"].to_dict("records") if place["type"] == "icb"}
+    assert {key: value for key, value in new.figures.items() if not boards & set(key)} == publication.figures
+    assert publication.notes and not publication.doubts
+    assert any("areas E540000" in note for note in publication.notes)
+
+
+def merge_boards() -> list[list[str]]:
+    """The rows of 2024-25 under the boards since April 2026: a new one has the counts of one that it followed."""
+    last = {row.successor: row.predecessor for row in data.load()["successions"].itertuples() if row.successor != "QRL"}
+    heirs = {old: new for new, old in last.items()}
+    ended = set(data.load()["successions"]["predecessor"])
+    header, *rows = read_annual()
+    kept = [[row[0], heirs.get(row[1], row[1]), *row[2:]] for row in rows if row[1] not in ended - heirs.keys()]
+    return [header, *kept]
+
+
+def test_a_year_after_boards_ended_and_began_is_read(tmp_path):
+    publication = read_bytes(tmp_path, write_csv(merge_boards()), "main-2026-27.csv")
+    boards = {key[1] for key in publication.figures if key[0] == "areas" and not key[1].startswith("Y")}
+    assert len(boards) == 36 and {"S1Y5D", "Z9B2Z", "QRL"} <= boards and "QHG" not in boards
+    assert not publication.doubts
+
+
+def test_areas_that_had_ended_or_are_not_there_are_doubted(tmp_path):
+    publication = read_bytes(tmp_path, change_annual(), "main-2026-27.csv")
+    assert [re.sub("^.*there", "there", doubt)[:60] for doubt in publication.doubts] == [
+        "there are rows of areas that did not exist: QH8, QHG, QJG, Q",
+        "there is no row of D7T5G, S0E4D, S1Y5D, S9B9J, T6Y0W, Z9B2Z ",
+    ]
+
+
+def test_measures_that_an_annual_report_lacks_are_named(tmp_path):
+    header, *rows = read_annual()
+    at, band = header.index("Count_ReferralsReceived"), header.index("VariableB")
+    kept = [row[:at] + row[at + 1 :] for row in (header, *rows) if row[band] != ">90 days"]
+    (doubt,) = read_bytes(tmp_path, write_csv(kept), "main-2024-25.csv").doubts
+    assert "no value of England for referrals_received (Count_ReferralsReceived), finished_waited_over_90_days" in doubt
+    assert "finished_second_treatment_over_90_days" in doubt
 
 
 # ---------------------------------------------------------------- damage
@@ -208,17 +301,17 @@ DAMAGE = {
     "JSON": (b'{"error": 500}', "x.csv", "found JSON"),
     "a PDF": (b"%PDF-1.7 ...", "x.csv", "found a PDF"),
     "an old Excel file": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "x.xls", "found an Excel file in the old format"),
-    "a rar": (b"Rar!\x1a\x07\x00", "x.rar", "found a .rar"),
+    "a rar": (b"Rar!\x1a\x07\x00", "x.rar", "found a .rar archive, to be unpacked first"),
     "UTF-16": (SOUND.decode().encode("utf-16"), "x.csv", "found text in UTF-16"),
     "noise": (bytes(range(128, 256)) * 8, "x.csv", "row 1: expected column names; found bytes"),
     "zero bytes": (b"GROUP_TYPE\0,x\n", "x.csv", "row 1: expected column names"),
     "another programme": (
         b"REPORTING_PERIOD_START,REPORTING_PERIOD_END,BREAKDOWN,PRIMARY_LEVEL,MEASURE_ID,MEASURE_NAME,MEASURE_VALUE\n",
         "x.csv",
-        "row 1: expected the columns of the monthly publication, among them GROUP_TYPE; found REPORTING",
+        "row 1: expected the columns of the monthly publication, among them GROUP_TYPE, ORG_CODE2; found REPORTING",
     ),
     "another programme, same columns": (
-        SOUND.replace(b",M0", b",MHS0").replace(b",M1", b",MHS1"),
+        re.sub(rb",M(?=\d)", b",MHS", SOUND),
         "x.csv",
         "column GROUP_TYPE: expected rows of England with MEASURE_ID M001.*found none",
     ),
@@ -277,7 +370,7 @@ DAMAGE = {
     "a rate that its counts do not give": (
         change(M192="51.8"),
         "x.csv",
-        "expected recovery_rate 49.81 per cent, as recovered 24499 over at_caseness 49181 gives; found 51.8",
+        "expected recovery_rate 49.81 per cent, as recovered 24499 over eligible_for_recovery 49181 gives; found 51.8",
     ),
     "counts that their rate does not give": (
         change(M185="34547"),
@@ -287,7 +380,7 @@ DAMAGE = {
     "a part above its whole": (
         change(M191="50000", M192="*"),
         "x.csv",
-        "expected recovered within at_caseness, which it is part of; found 50000 of 49181",
+        "expected recovered within eligible_for_recovery, which it is part of; found 50000 of 49181",
     ),
     "fewer waiting 18 weeks than 6": (
         change(M053="99.9"),
@@ -297,12 +390,12 @@ DAMAGE = {
     "more not at caseness than finished": (
         change(M179="60000", M192="*", M191="*", M193="*", M195="*"),
         "x.csv",
-        "expected fewer not at caseness",
+        "column MEASURE_VALUE_SUPPRESSED: expected not_at_caseness within finished_course",
     ),
     "providers above England": (
         change(group="Provider", M001="500000"),
         "x.csv",
-        "row 2, .*expected at least what the 2 providers add up to, 1000000; found 132762",
+        "row 2, .*expected at least what the 2 of provider add up to, 1000000; found 132762",
     ),
     "suppressed values alone": (
         write_csv([*row[:9], row[9] if number == 0 else "*"] for number, row in enumerate(read_rows())),
@@ -335,7 +428,7 @@ DAMAGE = {
         "expected at most 300,000,000 bytes when unpacked; found 2,000,000,000",
     ),
     "a zip that hides its size": (state_size(1000), "x.zip", "expected an archive that can be opened"),
-    "an encrypted zip": (encrypt(), "x.zip", "expected an archive without password"),
+    "an encrypted zip": (encrypt(), "x.zip", "an archive that can be opened.*month.csv: RuntimeError.*encrypted"),
     "a workbook with two such sheets": (
         workbook(("a", read_rows()[:300]), ("b", read_rows()[:300])),
         "x.xlsx",
@@ -343,30 +436,76 @@ DAMAGE = {
     ),
     "a workbook of something else": (workbook(("Sheet1", [["a", "b"]])), "x.xlsx", "found 0, looking at Sheet1"),
     "a cut-off workbook": (workbook(("a", read_rows()))[:9000], "x.xlsx", "expected an archive that can be opened"),
-    "an annual report without year": (annual(), "main.csv", "expected the financial year in the name of the file"),
-    "an annual report of no year": (annual(), "main-2024-26.csv", "expected the financial year"),
+    "a cut-off .gz": (gzip.compress(SOUND)[:3000], "x.csv.gz", "a .gz file that can be unpacked; found it is cut off"),
+    "a .gz of a web page": (gzip.compress(b"<html>"), "x.csv", "found a web page"),
+    "an annual report without year": (change_annual(), "main.csv", "expected the financial year in the name"),
+    "an annual report of no year": (change_annual(), "main-2024-26.csv", "expected the financial year"),
     "an annual report with two totals": (
-        annual() + annual().split(b"\n")[2] + b"\n",
+        write_csv([*read_annual(), *(row for row in read_annual() if row[0] == "England" and row[3] == "Total")]),
         "main-2024-25.csv",
-        "expected one row with OrgType England and VariableType Total; found 2",
+        "row 1377, column Count_ReferralsReceived: expected one row of England for referrals_received; found a second",
     ),
-    "an annual report without recovery": (
-        annual().replace(b"Count_Recovery", b"Count_Other"),
+    "an annual report without England": (
+        write_csv(row for row in read_annual() if row[0] != "England"),
         "main-2024-25.csv",
-        "columns of the annual publication, among them Count_Recovery; found",
+        "expected a row with OrgType England and VariableType Total; found none",
+    ),
+    "an annual report without outcomes": (
+        re.sub(rb"(Count|Percentage)_[A-Q]", b"Other_", change_annual()),
+        "main-2024-25.csv",
+        "columns of the annual publication, among them Count_",
     ),
     "an annual rate that is wrong": (
-        annual(Percentage_Recovery="60.6"),
+        change_annual(Percentage_Recovery="60.5"),
         "main-2024-25.csv",
-        "expected recovery_rate 50.62",
+        "column Percentage_Recovery: expected recovery_rate 50.55 per cent, as recovered 321061 over eligible",
+    ),
+    "a rate by the count at caseness": (
+        change_annual(Percentage_Recovery="50.6", Count_Recovery="320900"),
+        "main-2024-25.csv",
+        "expected recovery_rate 50.52 per cent",
+    ),
+    "a rate of a board that its counts do not give": (
+        change_annual(pick={"OrgCode": "QHG", "VariableType": "Total"}, Percentage_Recovery="10"),
+        "main-2024-25.csv",
+        "row .*, column Percentage_Recovery: expected recovery_rate",
+    ),
+    "a rate of a group that its counts do not give": (
+        change_annual(pick={"OrgType": "England", "VariableA": "Female"}, Percentage_Recovery="10"),
+        "main-2024-25.csv",
+        "row .*, column Percentage_Recovery: expected recovery_rate",
+    ),
+    "words for a count of a board": (
+        change_annual(pick={"OrgCode": "QHG", "VariableType": "Total"}, Count_ReferralsReceived="many"),
+        "main-2024-25.csv",
+        "row .*, column Count_ReferralsReceived: expected a count",
+    ),
+    "a board listed twice": (
+        write_csv([*read_annual(), *(row for row in read_annual() if row[1] == "QHG" and row[3] == "Total")]),
+        "main-2024-25.csv",
+        "expected one row of QHG for referrals_received; found a second one",
+    ),
+    "boards above England": (
+        change_annual(pick={"OrgCode": "QHG", "VariableType": "Total"}, Count_ReferralsReceived="1700000"),
+        "main-2024-25.csv",
+        "expected at least what the 42 of ICB add up to",
     ),
 }
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of the data that all tests of damage use, since none changes it."""
+    with pytest.MonkeyPatch.context() as patch:
+        return copy_data(tmp_path_factory.mktemp("copy"), patch)
+
+
 @pytest.mark.parametrize("kind", DAMAGE)
-def test_damage_is_refused_with_what_was_expected_and_found_and_the_data_stay(tmp_path, monkeypatch, capsys, kind):
+def test_damage_is_refused_with_what_was_expected_and_found_and_the_data_stay(
+    tmp_path, monkeypatch, capsys, folder, kind
+):
     content, name, message = DAMAGE[kind]
-    folder = copy_data(tmp_path, monkeypatch)
+    monkeypatch.setenv("IAPT_DATA", str(folder))
     before = digest(folder)
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -423,10 +562,35 @@ def test_a_figure_that_its_rates_contradict_is_refused(tmp_path_factory, measure
         read_bytes(tmp_path_factory.getbasetemp(), change(**{measure: new}))
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_an_annual_report_with_one_other_cell_is_refused_or_differs_in_that_cell_alone(tmp_path_factory, draw):
+    header, *rows = read_annual()
+    row = draw.draw(st.sampled_from([row for row in rows if row[0] != "Provider" and row[3] == "Total"]))
+    column = draw.draw(st.sampled_from([name for name in header if name in COLUMNS]))
+    row[header.index(column)] = new = draw.draw(st.one_of(st.integers(0, 2_000_000).map(str), st.text(max_size=5)))
+    try:
+        changed = read_bytes(tmp_path_factory.getbasetemp(), write_csv([header, *rows]), "main-2024-25.csv")
+    except Refusal as refusal:
+        assert "row" in str(refusal) and "column" in str(refusal)
+        return
+    old = read(ANNUAL_2025).figures
+    differing = {key for key in old | changed.figures if old.get(key) != changed.figures.get(key)}
+    assert {key[-1] for key in differing} <= {COLUMNS[column]}
+    assert all(str(changed.figures[key]) == new.strip() for key in differing if key in changed.figures)
+
+
+COLUMNS = {
+    "Count_ReferralsReceived": "referrals_received", "Count_FinishedCourseTreatment": "finished_course",
+    "Count_NotAtCaseness": "not_at_caseness", "Count_Recovery": "recovered", "Count_Improvement": "reliably_improved",
+    "Count_ReliableRecovery": "reliably_recovered", "Count_AtCaseness": "at_caseness",
+}  # fmt: skip
+
+
 def test_the_samples_are_in_the_form_of_the_annual_and_monthly_layouts():
-    layouts = {layout.kind: layout for layout in publications.load_layouts()}
-    assert set(layouts["annual"].columns(list(ANNUAL)).values()) < set(ANNUAL)
-    assert all(
-        layouts["monthly"].columns(read_rows(path)[0])["value"].startswith("MEASURE_VALUE")
-        for path in SAMPLES.glob("*.csv")
-    )
+    known = {layout.kind: layout for layout in layouts.load_layouts()}
+    for path in MONTHS:
+        header = next(csv.reader([unzip(path).decode().split("\n", 1)[0]]))
+        assert not known["monthly"].lacking(header) and known["annual"].lacking(header)
+    for path in ANNUAL:
+        assert not known["annual"].lacking(read_annual(path)[0])

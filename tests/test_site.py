@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import tiny
+from iapt.answers import access
+from iapt.show import words
 
 from iapt import data, runs
-from iapt.answers import access
 from iapt.paths import REPORTS, ROOT
 from iapt.running import runner
-from iapt.show import words
 from iapt.site import booklet, indexes
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

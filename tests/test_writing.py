@@ -261,6 +261,6 @@ def test_a_full_disk_is_told_and_the_data_stay(planned, monkeypatch, capsys, tmp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(writing.os, "fsync", fail)
-    assert cli.main(["add", str(tmp_path / "x.csv")]) == 2
+    assert cli.main(["add", "--accept", str(tmp_path / "x.csv")]) == 2
     assert "No space left on device; they are as they were" in capsys.readouterr().err
     assert digest(copy) == before

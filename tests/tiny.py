@@ -20,10 +20,11 @@ from iapt.running.runner import Result
 PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
 CHART = """
 import pandas as pd
-from iapt.show import charts, words
-canvas = charts.open_canvas("line", f"Line {number}", "unit", ["note"], "source", as_of)
-canvas.axes.plot([1, 2, 3], [number, 2, 1])
-charts.close_canvas(canvas, pd.DataFrame({"x": [1, 2, 3]}), "a line")
+from iapt import charts, words
+points = pd.DataFrame({"x": [1, 2, 3]})
+canvas = charts.canvas(points, title=f"Line {number}", unit="unit", alt="a line", name="line", as_of=as_of)
+lines = canvas.axes.plot([1, 2, 3], [number, 2, 1])
+canvas
 """
 BELOW = "import subprocess, time\nsubprocess.run(['echo', 'from below'])\ntime.sleep(0.3)"
 """Prints from a process of its own, not in the last moment of the cell: what comes then ipykernel may lose."""

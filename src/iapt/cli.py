@@ -46,10 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if not given[0].startswith("-") and given[0] not in commands:
         near = difflib.get_close_matches(given[0], commands, 1)
-        print(
-            f"iapt: unknown command {given[0]!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(commands)}",
-            file=sys.stderr,
-        )
+        hint = f"did you mean {near[0]}? " if near else ""
+        print(f"iapt: unknown command {given[0]!r}; {hint}Known: {', '.join(commands)}", file=sys.stderr)
         return 2
     options = parser.parse_args(given)
     for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGBREAK")):

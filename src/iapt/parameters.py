@@ -90,10 +90,11 @@ def find(name: str, defined: dict[str, Parameter]) -> Parameter:
     return defined[name]
 
 
-def check(namespace: dict) -> None:
+def check(namespace: dict, *, first: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    `first` is the first vintage with enough figures for this notebook, such as 2020-01-15.
     """
     kinds = namespace.get("__annotations__", {})
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
@@ -105,13 +106,8 @@ def check(namespace: dict) -> None:
         and name not in ("In", "Out")
     }
     validate(defined, plain)
-
-
-def check_question(question: object) -> None:
-    """Check the attributes of an object that are named like parameters against their rules. Raises ParameterError."""
-    values = {name: getattr(question, name) for name in RULES if hasattr(question, name)}
-    for name in values:
-        RULES[name](values)
+    if namespace["as_of"] < first:
+        raise ParameterError(f"as_of is {namespace['as_of']}; this notebook has figures from {first}, or take latest")
 
 
 def parse(text: str, parameter: Parameter) -> object:
@@ -151,7 +147,8 @@ def _check_as_of(values: dict) -> None:
     start, end = FIRST_VINTAGE, f"{available.max():%Y-%m-%d}"
     if limit is not None and not start <= values["as_of"] <= end:
         raise ParameterError(
-            f"as_of is {values['as_of']}; allowed: {start} to {end}, the days for which figures are held, or latest"
+            f"as_of is {values['as_of']}; allowed: {start} to {end}, or latest; before {start} less than a "
+            "year of comparable figures was known"
         )
 
 
@@ -211,10 +208,16 @@ def _check_area(values: dict) -> None:
     from iapt import data
 
     try:
-        data.find_place(values["area"])
+        code = data.find_place(values["area"], values["as_of"])
     except ValueError as error:
         raise ParameterError(str(error)) from None
+    if code == data.ENGLAND:
+        return
     held, limit = data.known("latest", "areas"), data.day(values["as_of"])
+    if code not in set(held["area"]):
+        before = data.places().loc[data.predecessors(code), "name"]
+        said = f"area is {values['area']!r}, of which no figures are held yet; before it: {'; '.join(before)}"
+        raise ParameterError(said)
     first = held[held["area"].str.startswith("Q")]["available"].min()
     if limit is not None and limit < first:
         raise ParameterError(f"as_of is {values['as_of']}; figures of areas are held from {first:%Y-%m-%d}")

@@ -72,7 +72,7 @@ class Run:
         }
 
     def prose_fingerprint(self) -> str:
-        """A digest of what only the page depends on: prose and its place among the code, tags, templates, the list of runs."""
+        """A digest of what only the page depends on: prose and its place, tags, templates, the list of runs."""
         cells = [
             cell["metadata"].get("tags", []) if cell["cell_type"] == "code" else "".join(cell["source"])
             for cell in read_notebook(self.notebook)["cells"]
@@ -185,17 +185,23 @@ def list_all(known: dict[str, Run]) -> list[Run]:
 
 
 def list_values(parameter: str) -> list[tuple[str, str]]:
-    """The values a parameter takes when a notebook runs for each, with their names: the codes of all areas, England first.
+    """The values a parameter takes when a notebook runs for each, with their names: the areas with figures, by code.
 
-    Raises RunError for a parameter without such a table.
+    England comes first. Raises RunError for a parameter without such a table, and where the table cannot be read.
     """
     if parameter != "area":
         raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
+    held = {row["area"] for row in _read_table("areas")}
+    return [(row["area"], row["name"]) for row in _read_table("places") if row["type"] != "icb" or row["area"] in held]
+
+
+def _read_table(name: str) -> list[dict[str, str]]:
+    path = data_folder() / f"{name}.csv"
     try:
-        with (data_folder() / "places.csv").open(encoding="utf-8", newline="") as handle:
-            return [(row["area"], row["name"]) for row in csv.DictReader(handle)]
-    except (OSError, ValueError, KeyError) as error:
-        raise RunError(f"the areas cannot be read from {data_folder() / 'places.csv'}: {error}; run: iapt check") from None
+        with path.open(encoding="utf-8", newline="") as handle:
+            return list(csv.DictReader(handle))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} cannot be read: {error}; run: iapt check") from None
 
 
 def select(known: dict[str, Run], names: list[str], settings: list[str], each: str = "") -> list[Run]:
@@ -240,7 +246,8 @@ def _pick(runs: list[Run], base: str, part: str) -> list[Run]:
             raise RunError(f"unknown run {f'{base}/{part}'!r}; {error}; all are listed by: iapt runs") from None
         found = [run for run in runs if run.parameters["area"] == code]
     if not found:
-        raise RunError(f"unknown run {f'{base}/{part}'!r}; {base} is one run")
+        why = "no figures are held of this area yet" if len(runs) > 1 else f"{base} is one run"
+        raise RunError(f"unknown run {f'{base}/{part}'!r}; {why}")
     return found
 
 

@@ -18,11 +18,11 @@ FOLDER = Path(sys.argv[1])
 spent: Counter[str] = Counter()
 
 
-def time_call(name: str, function: Callable, *arguments: object) -> object:
+def time_call(name: str, function: Callable, *arguments: object, **options: object) -> object:
     """What a call returns; its seconds are added to a stage."""
     began = time.perf_counter()
     try:
-        return function(*arguments)
+        return function(*arguments, **options)
     finally:
         spent[name] += time.perf_counter() - began
 
@@ -30,7 +30,7 @@ def time_call(name: str, function: Callable, *arguments: object) -> object:
 def watch(module: object, function: str, name: str) -> None:
     """Have the calls of a module's function timed."""
     plain = getattr(module, function)
-    setattr(module, function, lambda *arguments: time_call(name, plain, *arguments))
+    setattr(module, function, lambda *arguments, **options: time_call(name, plain, *arguments, **options))
 
 
 def keep_cells(notebook: object) -> None:
@@ -39,10 +39,10 @@ def keep_cells(notebook: object) -> None:
     normalise(notebook)
 
 
-def make_and_tell(run: runs.Run, *arguments: object) -> list[str]:
+def make_and_tell(run: runs.Run, *arguments: object, **options: object) -> list[str]:
     """Make a report in the process of its own that it has, and write down what its stages took."""
     spent.clear()
-    warned = make(run, *arguments)
+    warned = make(run, *arguments, **options)
     (FOLDER / f"{run.name}.json").write_text(json.dumps(spent))
     return warned
 

@@ -1,22 +1,32 @@
 """The published figures: read, checked, and chosen as they could be known on a given day."""
 
 from iapt.data.memory import forget, remember
+from iapt.data.periods import fy, span
+from iapt.data.geography import find_place, members, places, predecessors, region_of, status, successors
 from iapt.data.tables import WHOLES, DataError, Problem, check, folder, load
 from iapt.data.vintages import (
+    ENGLAND,
     EXACT_TO,
     PAGE,
+    areas,
     breaks,
+    comparable_from,
     day,
     figures,
-    find_place,
+    groups,
     known,
     label,
     newest_month,
     series,
+    standard,
+    table,
     targets,
+    tidy,
+    unbroken,
 )
 
 __all__ = [
-    "EXACT_TO", "PAGE", "WHOLES", "DataError", "Problem", "breaks", "check", "day", "figures", "find_place",
-    "folder", "forget", "known", "label", "load", "newest_month", "remember", "series", "targets",
+    "ENGLAND", "EXACT_TO", "PAGE", "WHOLES", "DataError", "Problem", "areas", "breaks", "check", "comparable_from",
+    "day", "figures", "find_place", "folder", "forget", "fy", "groups", "known", "label", "load", "members", "newest_month", "places", "predecessors", "region_of",
+    "remember", "series", "span", "standard", "status", "successors", "table", "targets", "tidy", "unbroken",
 ]  # fmt: skip

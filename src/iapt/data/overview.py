@@ -20,10 +20,11 @@ def write(stale: list[str]) -> str:
         f"newest month: {newest}",
         "",
     ]
-    lines += [f"{'':<40}{'years':<22}{'quarters':<30}{'months':<22}"]
-    for measure in tables["measures"]["measure"]:
-        cells = [_cover(known, measure, frequency) for frequency in periods.FREQUENCIES]
-        lines.append(f"{data.label(measure):<40}{cells[0]:<22}{cells[1]:<30}{cells[2]:<22}".rstrip())
+    lines += [f"{'':<26}{'measures':<10}{'years':<22}{'quarters':<30}{'months':<22}"]
+    for topic, group in tables["measures"].groupby("topic", sort=False):
+        held = known[known["measure"].isin(group["measure"])]
+        cells = [_cover(held, frequency) for frequency in periods.FREQUENCIES]
+        lines.append(f"{topic:<26}{len(group):<10}{cells[0]:<22}{cells[1]:<30}{cells[2]:<22}".rstrip())
     lines += _head("gaps between the first and the last figure", find_gaps(known))
     lines += _head("conflicts between sources, beyond rounding", find_conflicts(known))
     unread = _find_unread(known, tables["publications"])
@@ -35,8 +36,8 @@ def write(stale: list[str]) -> str:
     return "\n".join(lines + _head("reports out of date", stale))
 
 
-def _cover(known: pd.DataFrame, measure: str, frequency: str) -> str:
-    held = known.loc[(known["measure"] == measure) & (known["frequency"] == frequency), "period"]
+def _cover(known: pd.DataFrame, frequency: str) -> str:
+    held = known.loc[known["frequency"] == frequency, "period"]
     return f"{periods.write(held.min())} to {periods.write(held.max())}" if len(held) else ""
 
 
@@ -70,7 +71,8 @@ def find_gaps(known: pd.DataFrame) -> list[str]:
 
 def find_conflicts(known: pd.DataFrame) -> list[str]:
     """The figures that sources give differently, by more than they are rounded, the largest difference first."""
-    exact = known["measure"].str.endswith("_rate").map({True: 0.1, False: 1.0})
+    kinds = data.load()["measures"].set_index("measure")["kind"]
+    exact = known["measure"].map(kinds).isin(["rate", "average"]).map({True: 0.1, False: 1.0})
     known = known.assign(
         reach=known["rounded_to"].astype(float).fillna(exact) / 2, when=known["period"].map(periods.write)
     )

@@ -1,86 +1,61 @@
-"""NHS publications, read as they are published: the figures for England in one file, checked against each other.
+"""NHS publications, read as they are published: the figures of one file, checked against each other.
 
-How the files are laid out, and what changed when, is in the table `layouts`. Everything a file can be (CSV, zip,
-workbook) becomes the bytes of one CSV first; the counts of providers serve to check those of England.
+A file in the long form (monthly) gives England; one in the wide form (annual) gives England, its regions and boards,
+and groups of people in England. The counts of providers serve to check those of England.
 """
 
 import calendar
-import csv
 import hashlib
-import io
 import re
-import zipfile
+import stat
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from iapt import data
 from iapt.data import periods
+from iapt.data.layouts import Layout, Refusal, fold
+from iapt.data.unpacking import LIMIT, gunzip, parse, read_header, unpack
 
-LIMIT = 300_000_000
-"""Bytes that a publication may have when unpacked; a full monthly CSV has 30 million."""
+__all__ = ["LIMIT", "Publication", "Refusal", "read"]
 
-ROUNDING = Decimal("0.05")
-"""How far a published percentage for England can be from the exact one."""
+Key = tuple[str, ...]
+"""What a figure is about: its table, its place there (an area, or a dimension and a group), its measure."""
 
-STRANGERS = {
-    b"<": "a web page", b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an Excel file in the old format .xls", b"Rar!": "a .rar archive",
-    b"\x1f\x8b": "a .gz file", b"7z": "a .7z archive", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16", b"{": "JSON",
-}  # fmt: skip
+ROUNDING = {"england": Decimal("0.05"), "groups": Decimal("0.05"), "areas": Decimal("0.5")}
+"""How far a published percentage can be from the exact one: it has one decimal for England, none for areas."""
 
+UNIT = {"england": 1, "groups": 1, "areas": 5}
+"""What counts are rounded to."""
 
-class Refusal(ValueError):
-    """A file that cannot be taken: where the fault is, what was expected there and what was found."""
+PLACES = {
+    "england": (),
+    "areas": ("area",),
+    "groups": ("dimension", "group"),
+    "published_rates": ("dimension", "group"),
+}
+"""The columns of each table of figures that say where, or about whom, a figure is."""
 
-    def __init__(self, where: str, expected: str, found: str) -> None:
-        super().__init__(f"{where}: expected {expected}; found {found}")
+ENGLAND = ("england",)
 
+COUNTRY = "E92000001"
+"""The code of England in the table of published rates."""
 
-@dataclass(frozen=True)
-class Layout:
-    """What is known of one kind of publication. `names` holds, for an item, each name with its first and last period."""
-
-    kind: str
-    names: dict[str, dict[str, tuple[str, str]]]
-    uses: dict[str, str]
-
-    def text(self, item: str) -> str:
-        """The first wording of an item, such as the title of the publication."""
-        return next(iter(self.names[item]))
-
-    def measures(self, *uses: str) -> list[str]:
-        """The items that are measures: MEASURE_IDs where the form is long, measures of the codebook where it is wide."""
-        return [item for item, use in self.uses.items() if use in (uses or ("figure", "check"))]
-
-    @property
-    def wide(self) -> bool:
-        return self.text("form") == "wide"
-
-    def columns(self, header: list[str]) -> dict[str, str]:
-        """The column of the header that holds each item; items without one are left out."""
-        items = [item for item, use in self.uses.items() if use == "column"] + (self.measures() if self.wide else [])
-        folded = {fold(name): name for name in reversed(header)}
-        found = {item: [folded[fold(name)] for name in self.names[item] if fold(name) in folded] for item in items}
-        return {item: names[0] for item, names in found.items() if names}
-
-    def knows(self, item: str, name: str, period: str) -> bool:
-        """Whether an item went by this name in a period."""
-        known = {fold(text): limits for text, limits in self.names[item].items()}
-        since, until = known.get(fold(name), ("9999", ""))
-        return since <= period <= (until or "9999")
+WHOLE = ("", "null", "all", "total")
+"""What the finer of two columns says in a row about all of the coarser, folded."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What one file says about England.
+    """What one file says.
 
-    `figures` are the values to keep, by measure; `suppressed` names the measures without one. `hidden` counts the
+    `figures` are the values to keep; `suppressed` names those that are not published. `hidden` counts the
     suppressed values of all organisations. `doubts` have to be confirmed by a person; `notes` are good to know.
     """
 
@@ -89,8 +64,8 @@ class Publication:
     layout: Layout
     frequency: str
     period: str
-    figures: dict[str, Decimal]
-    suppressed: tuple[str, ...]
+    figures: dict[Key, Decimal]
+    suppressed: tuple[Key, ...]
     hidden: int
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
@@ -105,265 +80,116 @@ class Cell:
     name: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Content:
-    """What the rows of a file say: the values for England and for providers by item, and how many are suppressed."""
+    """What the rows of a file say: cells by place and item; those of the parts of England, by kind and item."""
 
     period: str
     columns: dict[str, str]
-    england: dict[str, Cell]
-    providers: dict[str, list[Cell]]
     hidden: int
+    notes: list[str]
+    cells: dict[Key, dict[str, Cell]] = field(default_factory=lambda: defaultdict(dict))
+    parts: dict[tuple[str, str], dict[Key, Cell]] = field(default_factory=lambda: defaultdict(dict))
+    twice: dict[str, str] = field(default_factory=dict)
 
+    def add(self, place: Key, item: str, cell: Cell) -> None:
+        """Take a cell to keep. Raises Refusal where there is one for the same already."""
+        if (before := self.cells[place].setdefault(item, cell)) is not cell:
+            expected = f"one row of {' '.join(place[1:]) or 'England'} for {item}"
+            raise Refusal(cell.place, expected, f"a second one, after {before.place}")
 
-def fold(name: str) -> str:
-    """A name as it is compared: without case, spaces and underscores."""
-    return re.sub(r"[\s_\ufeff]", "", name).lower()
-
-
-def load_layouts() -> list[Layout]:
-    """The layouts of all kinds of publications."""
-    layouts: dict[str, Layout] = {}
-    for row in data.load()["layouts"].itertuples():
-        layout = layouts.setdefault(row.publication, Layout(row.publication, {}, {}))
-        layout.names.setdefault(row.item, {})[row.name] = (row.since, row.until)
-        layout.uses[row.item] = row.use
-    return list(layouts.values())
+    def add_part(self, kind: str, code: str, item: str, cell: Cell) -> None:
+        """Take a cell to compare England with; an organisation listed twice with the same count counts once."""
+        before = self.parts[kind, item].setdefault((code, cell.text), cell)
+        if before is not cell:
+            self.twice.setdefault(code, cell.place)
 
 
 def read(path: Path) -> Publication:
-    """Read one publication: a CSV, a workbook, or a zip that holds one of them.
+    """Read one publication: a CSV or workbook, or a zip or .gz that holds one of them.
 
     Raises Refusal where the file is something else, is damaged, or contradicts itself.
     """
     try:
-        if path.stat().st_size > LIMIT:
-            raise Refusal(path.name, f"at most {LIMIT:,} bytes", f"{path.stat().st_size:,}")
+        state = path.stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise Refusal(str(path), "a file", "a folder" if path.is_dir() else "something else")
+        if state.st_size > LIMIT:
+            raise Refusal(path.name, f"at most {LIMIT:,} bytes", f"{state.st_size:,}")
         raw = path.read_bytes()
     except OSError as error:
-        raise Refusal(str(path), "a file that can be read", error.strerror) from None
+        raise Refusal(str(path), "a file that can be read", error.strerror or str(error)) from None
+    file, raw = gunzip(path.name, raw)
     with ThreadPoolExecutor(1) as pool:
         digest = pool.submit(lambda: hashlib.sha256(raw).hexdigest())
-        name, text, layout = _unpack(path.name, raw, load_layouts())
+        name, text, layout = unpack(file, raw)
         content = (_read_wide if layout.wide else _read_long)(name, text, layout)
-        known, kept = _interpret(name, layout, content)
+        known = _interpret(name, layout, content)
+        doubts = _find_doubts(name, layout, content)
+        if not text.endswith((b"\n", b"\r")):
+            doubts.append(f"{name}: the last row has no end of line, as if the file were cut off; compare its size")
+        notes = [*_compare_parts(layout, content), *content.notes]
         return Publication(
-            path.name, digest.result(), layout, "year" if layout.wide else "month", content.period,
-            figures={measure: known[measure] for measure in kept if known[measure] is not None},
-            suppressed=tuple(measure for measure in kept if known[measure] is None),
-            hidden=content.hidden,
-            doubts=(*_find_doubts(name, layout, content), *_doubt_end(name, text)),
-            notes=_compare_providers(layout, content),
+            file, digest.result(), layout, "year" if layout.wide else "month", content.period,
+            figures={key: value for key, value in known.items() if value is not None},
+            suppressed=tuple(key for key, value in known.items() if value is None),
+            hidden=content.hidden, doubts=tuple(doubts), notes=tuple(notes),
         )  # fmt: skip
 
 
-# ---------------------------------------------------------------- from a file to the bytes of one CSV
+# ---------------------------------------------------------------- from the table to the cells
 
 
-def _unpack(name: str, raw: bytes, layouts: list[Layout]) -> tuple[str, bytes, Layout]:
-    if not raw.startswith(b"PK"):
-        return name, raw, _recognise(name, read_header(name, raw), layouts)
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            _check_archive(name, archive)
-            workbook = "xl/workbook.xml" in archive.namelist()
-            parts = _open_workbook(name, raw) if workbook else _open_members(name, archive)
-            fitting = [
-                (part, layout, content) for part, head, content in parts if (layout := _fit(part, head, layouts))
-            ]
-            if len(fitting) != 1:
-                every = ", ".join(part.removeprefix(f"{name}/") for part, _, _ in parts) or "nothing of the kind"
-                raise Refusal(
-                    name,
-                    f"one {'sheet' if workbook else 'CSV or workbook'} with the columns of a publication",
-                    f"{len(fitting)}, looking at {every}",
-                )
-            part, layout, content = fitting[0]
-            return part, content(), layout
-    except Refusal:
-        raise
-    except Exception as error:  # zipfile and openpyxl meet damage with errors of a dozen kinds
-        raise Refusal(name, "an archive that can be opened", f"{type(error).__name__}: {error}") from None
-
-
-def _check_archive(name: str, archive: zipfile.ZipFile) -> None:
-    for member in archive.infolist():
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in member.filename:
-            raise Refusal(name, "members inside the folder of the archive", member.filename)
-        if member.flag_bits & 1:
-            raise Refusal(name, "an archive without password", f"{member.filename} is encrypted")
-    size = sum(member.file_size for member in archive.infolist())
-    if size > LIMIT:
-        raise Refusal(name, f"at most {LIMIT:,} bytes when unpacked", f"{size:,}")
-
-
-def _open_members(name: str, archive: zipfile.ZipFile) -> list[tuple]:
-    parts = []
-    for member in archive.namelist():
-        if member.lower().endswith(".csv"):
-            with archive.open(member) as handle:
-                parts.append((f"{name}/{member}", handle.read(65536), lambda member=member: archive.read(member)))
-        elif member.lower().endswith(".xlsx"):
-            parts += _open_workbook(f"{name}/{member}", archive.read(member))
-    return parts
-
-
-def _open_workbook(name: str, raw: bytes) -> list[tuple]:
-    import openpyxl
-
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_archive(name, archive)
-    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
-    return [
-        (
-            f"{name}/{sheet.title.strip()}",
-            _write_rows(sheet.iter_rows(max_row=1, values_only=True)),
-            lambda sheet=sheet: _write_rows(sheet.iter_rows(values_only=True)),
-        )
-        for sheet in book.worksheets
-    ]
-
-
-def _write_rows(rows) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for row in rows:
-        if any(cell is not None for cell in row):
-            writer.writerow([cell.date().isoformat() if isinstance(cell, datetime) else cell for cell in row])
-    return text.getvalue().encode()
-
-
-def read_header(name: str, raw: bytes) -> list[str]:
-    """The column names of a CSV. Raises Refusal where the bytes are no CSV at all."""
-    raw = raw[:65536]
-    start = raw.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start:
-        raise Refusal(name, "a publication of NHS England", "an empty file")
-    if stranger := next((what for mark, what in STRANGERS.items() if start.startswith(mark)), None):
-        raise Refusal(name, "a CSV, a workbook (.xlsx) or a zip", stranger)
-    line = raw.split(b"\n", 1)[0].decode("utf-8-sig", errors="replace").rstrip("\r")
-    if "\0" in line or "\ufffd" in line:
-        raise Refusal(f"{name}, row 1", "column names", "bytes that are no text")
-    return next(csv.reader([line]), [])
-
-
-def _fit(name: str, head: bytes, layouts: list[Layout]) -> Layout | None:
-    try:
-        return _recognise(name, read_header(name, head), layouts)
-    except Refusal:
-        return None
-
-
-def _recognise(name: str, header: list[str], layouts: list[Layout]) -> Layout:
-    def missing(layout: Layout) -> list[str]:
-        found = layout.columns(header)
-        return [
-            next(iter(names))
-            for item, names in layout.names.items()
-            if item not in found and (layout.uses[item] == "column" or layout.wide and item in layout.measures())
-        ]
-
-    layout = min(layouts, key=lambda layout: len(missing(layout)))
-    if lacking := missing(layout):
-        shown = ", ".join(header)
-        raise Refusal(
-            f"{name}, row 1",
-            f"the columns of the {layout.kind} publication, among them {', '.join(lacking)}",
-            shown[:200] + ("…" if len(shown) > 200 else ""),
-        )
-    return layout
-
-
-# ---------------------------------------------------------------- from the bytes to the rows of England and providers
-
-
-def _parse(name: str, text: bytes, columns: dict[str, str]) -> pa.Table:
-    """The columns of a CSV as text, renamed to the items that they hold."""
-    header = read_header(name, text)
-    names = {column: item for item, column in columns.items()}
-    labels = [names.get(column, f"{number} {column}") for number, column in enumerate(header)]
-    convert = pyarrow.csv.ConvertOptions(
-        include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
-    )
-    for threads in (True, False):  # only in one thread does the error name the row
-        try:
-            return pyarrow.csv.read_csv(
-                pa.BufferReader(text),
-                pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=threads),
-                convert_options=convert,
-            )
-        except pa.ArrowInvalid as error:
-            fault = str(error).removeprefix("CSV parse error: ")[:200]
-    raise Refusal(name, f"{len(header)} values in every row", fault)
-
-
-def _pick(table: pa.Table, chosen: pa.ChunkedArray) -> list[tuple[int, dict[str, str]]]:
-    """The chosen rows, each with its number in the file; the header is row 1."""
-    return [
-        (place + 2, row) for place, row in zip(pc.indices_nonzero(chosen).to_pylist(), table.filter(chosen).to_pylist())
-    ]
-
-
-def _count_hidden(values: pa.ChunkedArray, layout: Layout) -> int:
-    return sum(pc.sum(pc.equal(values, mark)).as_py() or 0 for mark in layout.names["suppressed"])
+def _count_hidden(table: pa.Table, items: list[str], layout: Layout) -> int:
+    marks = pa.array(layout.names["suppressed"])
+    return sum(pc.sum(pc.is_in(table[item], marks)).as_py() or 0 for item in items)
 
 
 def _read_long(name: str, text: bytes, layout: Layout) -> Content:
     columns = layout.columns(read_header(name, text))
-    table = _parse(name, text, columns)
-    if not len(table):
-        raise Refusal(name, "rows", "column names alone")
-    period = _read_month(name, table, columns, layout)
-    wanted = pc.is_in(table["id"], pa.array(layout.measures()))
-    cells: dict[str, dict[str, list[Cell]]] = {"england": {}, "provider": {}}
-    for group, items in cells.items():
-        for number, row in _pick(
-            table.select(["id", "name", "value"]), pc.and_(wanted, pc.equal(table["group"], layout.text(group)))
-        ):
-            items.setdefault(row["id"], []).append(
-                Cell(row["value"], f"{name}, row {number}, column {columns['value']}", row["name"])
-            )
-    if not cells["england"]:
-        raise Refusal(
-            f"{name}, column {columns['group']}",
-            f"rows of {layout.text('england')} with {columns['id']} {', '.join(layout.measures())}",
-            "none",
-        )
-    for item, (first, *others) in cells["england"].items():
-        if others:
-            raise Refusal(
-                others[0].place, f"one row of {layout.text('england')} for {item}", f"a second one, after {first.place}"
-            )
-    return Content(
-        period,
-        columns,
-        {item: found[0] for item, found in cells["england"].items()},
-        cells["provider"],
-        _count_hidden(table["value"], layout),
-    )
+    table = parse(name, text, columns)
+    measures, kinds = layout.items("figure", "check"), {layout.text(kind): kind for kind in ("england", "provider")}
+    other = [("rows of", set(pc.unique(table["group"]).to_pylist()) - kinds.keys())]
+    other += [("measures", set(pc.unique(table["id"]).to_pylist()) - set(measures))]
+    period, hidden = _read_month(name, table, columns, layout), _count_hidden(table, ["value"], layout)
+    content = Content(period, columns, hidden, _list_untaken(other))
+    chosen = pc.and_(pc.is_in(table["id"], pa.array(measures)), pc.is_in(table["group"], pa.array(kinds)))
+    for row in table.filter(chosen).to_pylist():
+        cell = Cell(row["value"], f"{name}, row {row['row']}, column {columns['value']}", row["name"])
+        if kinds[row["group"]] == "england":
+            content.add(ENGLAND, row["id"], cell)
+        else:
+            content.add_part("provider", row["code"], row["id"], cell)
+    if not content.cells[ENGLAND]:
+        expected = f"rows of {layout.text('england')} with {columns['id']} {', '.join(measures)}"
+        raise Refusal(f"{name}, column {columns['group']}", expected, "none")
+    return content
+
+
+def _list_untaken(others: list[tuple[str, set[str]]]) -> list[str]:
+    """A note on what a file holds beside the figures that are taken."""
+    texts = [
+        f"{what} {', '.join(sorted(names)[:6])}" + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        for what, names in others
+        if names
+    ]
+    return [f"not taken: {'; '.join(texts)}"] if texts else []
 
 
 def _read_month(name: str, table: pa.Table, columns: dict[str, str], layout: Layout) -> str:
     days = {}
     for item in ("start", "end"):
-        first = table[item][0]
+        first, number = table[item][0], table["row"][0]
         same = pc.equal(table[item], first)
         if not pc.all(same).as_py():
-            row = pc.index(same, False).as_py()
-            raise Refusal(
-                f"{name}, row {row + 2}, column {columns[item]}",
-                f"one month in the file, {first}",
-                str(table[item][row]),
-            )
-        days[item] = _read_day(f"{name}, row 2, column {columns[item]}", first.as_py(), layout)
+            at = pc.index(same, False).as_py()
+            place = f"{name}, row {table['row'][at]}, column {columns[item]}"
+            raise Refusal(place, f"one month in the file, {first}", str(table[item][at]))
+        days[item] = _read_day(f"{name}, row {number}, column {columns[item]}", first.as_py(), layout)
     start, end = days["start"], days["end"]
     if start.day != 1 or end != start.replace(day=calendar.monthrange(start.year, start.month)[1]):
-        raise Refusal(
-            f"{name}, row 2, columns {columns['start']} and {columns['end']}",
-            "the first and last day of one month",
-            f"{start} to {end}",
-        )
+        place = f"{name}, row {table['row'][0]}, columns {columns['start']} and {columns['end']}"
+        raise Refusal(place, "the first and last day of one month", f"{start} to {end}")
     return f"{start:%Y-%m}"
 
 
@@ -376,149 +202,197 @@ def _read_day(place: str, text: str, layout: Layout) -> date:
     raise Refusal(place, "a date such as 31/03/2021 or 2021-03-31", repr(text))
 
 
-def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
-    columns = layout.columns(read_header(name, text))
-    table = _parse(name, text, columns)
+def _read_year(name: str) -> str:
     years = re.findall(r"(?<!\d)20\d\d-\d\d(?!\d)", name)
     try:
         periods.parse(years[-1], "year")
     except (IndexError, ValueError):
         raise Refusal(name, "the financial year in the name of the file, such as 2024-25", "none") from None
-    total = pc.equal(table["variable"], layout.text("total"))
-    rows = {
-        group: _pick(table, pc.and_(total, pc.equal(table["group"], layout.text(group))))
-        for group in ("england", "provider")
-    }
-    if len(rows["england"]) != 1:
-        raise Refusal(
-            name,
-            f"one row with {columns['group']} {layout.text('england')} and {columns['variable']} "
-            f"{layout.text('total')}",
-            str(len(rows["england"])),
-        )
-    cells = {
-        group: {
-            item: [
-                Cell(row[item], f"{name}, row {number}, column {columns[item]}", columns[item]) for number, row in found
-            ]
-            for item in layout.measures()
-        }
-        for group, found in rows.items()
-    }
-    return Content(
-        years[-1],
-        columns,
-        {item: found[0] for item, found in cells["england"].items()},
-        cells["provider"],
-        sum(_count_hidden(table[item], layout) for item in layout.measures()),
-    )
+    return years[-1]
 
 
-# ---------------------------------------------------------------- from the rows to figures, checked against each other
+def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
+    """England, areas and groups. A row is about all of an organisation, a band of waits in it, or a group of people."""
+    columns = layout.columns(read_header(name, text))
+    table = parse(name, text, columns)
+    measures = [item for item in layout.items("figure", "check") if item in columns]
+    kinds, bands, dimensions = (layout.wordings(use) for use in ("kind", "row", "dimension"))
+    content = Content(_read_year(name), columns, _count_hidden(table, measures, layout), [])
+    total, known = fold(layout.text("total")), set(data.load()["places"]["area"])
+    untaken: dict[str, set[str]] = {what: set() for what in ("rows of", "areas", "breakdowns by")}
+    taken = []
+    for row in _choose_rows(table, total, kinds, bands):
+        kind, variable, second = kinds.get(fold(row["group"])), fold(row["variable"]), fold(row["second"])
+        band = bands.get(f"{variable}/{fold(row['first'])}/{second or 'null'}")
+        dimension = dimensions.get(variable) if kind == "england" and second in WHOLE else None
+        if kind is None or not layout.knows(kind, content.period, row["group"]):
+            untaken["rows of"].add(row["group"])
+        elif kind == "area" and row["code"] not in known:
+            untaken["areas"].add(row["code"])
+        elif variable != total and not band and not dimension:
+            untaken["breakdowns by"].update([] if variable in dimensions else [row["variable"]])
+        else:
+            taken.append((kind, dimension, band, row))
+    for kind, dimension, band, row in taken:
+        area = ("areas", row["code"]) if kind == "area" else ENGLAND
+        place = ("groups", dimension, row["first"]) if dimension else area
+        for item in ["finished_course"] if band else measures:
+            cell = Cell(row[item] or "NULL", f"{name}, row {row['row']}, column {columns[item]}", columns[item])
+            if kind != "provider":
+                content.add(place, band or item, cell)
+            if kind != "england" and not band:
+                content.add_part(row["group"], row["code"], item, cell)
+    if not content.cells[ENGLAND]:
+        row = f"{columns['group']} {layout.text('england')} and {columns['variable']} {layout.text('total')}"
+        raise Refusal(name, f"a row with {row}", "none")
+    content.notes.extend(_list_untaken(list(untaken.items())))
+    return content
 
 
-def _interpret(name: str, layout: Layout, content: Content) -> tuple[dict[str, Decimal | None], list[str]]:
-    """The values of all measures, None where suppressed, and the names of those to keep; checked against each other."""
-    values = {item: _read_value(layout, item, cell) for item, cell in content.england.items()}
-    codebook = data.load()["measures"].to_dict("records")
-    known, kept = {}, []
-    for entry in codebook:
-        measure, items = entry["measure"], [entry["measure"]] if layout.wide else entry["nhs_id"].split("-")
-        if set(items) <= values.keys():
-            parts = [values[item] for item in items]
-            known[measure] = None if None in parts else parts[0] - sum(parts[1:])
-            kept += [measure] * all(layout.uses[item] == "figure" for item in items)
-    if not any(known[measure] is not None for measure in kept):
+def _choose_rows(table: pa.Table, total: str, kinds: dict[str, str], bands: dict[str, str]) -> list[dict]:
+    """The rows about all of an organisation, those with bands of waits in England and areas, and all of England."""
+    folded = lambda item: pc.utf8_lower(pc.replace_substring_regex(table[item], r"[\s_]", ""))
+    group, variable = folded("group"), folded("variable")
+    among = lambda column, names: pc.is_in(column, pa.array(list(names), pa.string()))
+    england = among(group, [name for name, kind in kinds.items() if kind == "england"])
+    areas = among(group, [name for name, kind in kinds.items() if kind == "area"])
+    banded = among(variable, {band.split("/")[0] for band in bands})
+    return table.filter(pc.or_(pc.or_(england, pc.equal(variable, total)), pc.and_(areas, banded))).to_pylist()
+
+
+# ---------------------------------------------------------------- from the cells to figures, checked against each other
+
+
+def _interpret(name: str, layout: Layout, content: Content) -> dict[Key, Decimal | None]:
+    """The values to keep, None where suppressed; those of each place checked against each other."""
+    codebook, held = data.load()["measures"].to_dict("records"), _list_held()
+    column = "measure" if layout.wide else "nhs_id"
+    named = {entry[column]: entry["measure"] for entry in codebook if entry[column]}
+    found: dict[Key, Decimal | None] = {}
+    for place, cells in content.cells.items():
+        table = place[0]
+        values = {named[item]: _read_value(layout, item, cell) for item, cell in cells.items() if item in named}
+        for item in cells.keys() & named.keys():
+            measure = named[item]
+            if layout.uses[item] != "check" and (table == "england" or (table, measure) in held):
+                found[*place, measure] = values[measure]
+            rated = ("area", COUNTRY) if table == "england" else ("area", place[1]) if table == "areas" else place[1:]
+            if layout.wide and ("published_rates", rated[0], rated[1] == COUNTRY, measure) in held:
+                found["published_rates", *rated, measure] = values[measure]
+        known = {measure: value for measure, value in values.items() if value is not None}
+        places = {named[item]: cell.place for item, cell in cells.items() if item in named}
+        for entry in codebook:
+            total, less = entry["numerator"], entry["denominator"]
+            if entry["kind"] == "difference" and total in known and less in known:
+                known.setdefault(entry["measure"], known[total] - known[less])
+                places.setdefault(entry["measure"], places[less])
+        _check_parts(known, places, codebook, UNIT[table])
+        _check_rates(known, places, codebook, ROUNDING[table], UNIT[table])
+    if not any(value is not None for key, value in found.items() if key[:1] == ENGLAND):
         raise Refusal(name, "figures for England", "suppressed values alone")
-    _check_parts(name, known)
-    _check_rates(name, known, codebook)
-    return known, kept
+    return found
+
+
+def _list_held() -> set[tuple]:
+    """The measures that the tables of areas and groups hold, and the kinds of rates in the one of published rates."""
+    tables = data.load()
+    rates = tables["published_rates"]
+    kinds = zip(rates["dimension"], rates["group"] == COUNTRY, rates["measure"])
+    held = {(table, measure) for table in ("areas", "groups") for measure in tables[table]["measure"].unique()}
+    return held | {("published_rates", *kind) for kind in kinds}
 
 
 def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
     """A published value; None where it is suppressed."""
-    text = cell.text.strip()
+    text, name = cell.text.strip(), layout.text(item)
     if text in layout.names["suppressed"]:
         return None
-    rate = layout.text(item).startswith("Percentage")
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+    kinds = {"Perc": "a percentage up to 100", "Mean": "a number", "Medi": "a number"}
+    kind = kinds.get(name[:4], "a count")
+    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
         value = Decimal(text)
-        if value <= 100 if rate else value == value.to_integral_value():
+        if {"a percentage up to 100": value <= 100, "a count": value == value.to_integral_value()}.get(kind, True):
             return value
-    raise Refusal(
-        cell.place,
-        f"{'a percentage up to 100' if rate else 'a count'} for {layout.text(item)}, or one of "
-        f"{' '.join(layout.names['suppressed'])}",
-        repr(text),
-    )
+    raise Refusal(cell.place, f"{kind} for {name}, or one of {' '.join(layout.names['suppressed'])}", repr(text))
 
 
-def _check_parts(name: str, known: dict[str, Decimal | None]) -> None:
-    parts = [
-        *data.WHOLES.items(),
-        ("reliably_recovered", "reliably_improved"),
-        ("waited_under_6_weeks_rate", "waited_under_18_weeks_rate"),
-    ]
+def _check_parts(known: dict[str, Decimal], places: dict[str, str], codebook: list[dict[str, str]], unit: int) -> None:
+    """A part is not larger than its whole. What is rounded to 5 can be; so can differences of such counts."""
+    parts = [*data.WHOLES.items(), ("reliably_recovered", "reliably_improved")]
+    parts += [("waited_under_6_weeks_rate", "waited_under_18_weeks_rate")]
+    parts += [(entry["denominator"], entry["numerator"]) for entry in codebook if entry["kind"] == "difference"]
+    parts += [(entry["numerator"], entry["denominator"]) for entry in codebook if entry["kind"] == "rate"]
     for part, of in parts:
-        if known.get(part) is not None and known.get(of) is not None and known[part] > known[of]:
-            raise Refusal(
-                f"{name}, England", f"{part} within {of}, which it is part of", f"{known[part]} of {known[of]}"
-            )
-    if (known.get("at_caseness") or 0) < 0:
-        raise Refusal(
-            f"{name}, England", "fewer not at caseness than finished a course", f"{-known['at_caseness']} more"
-        )
+        if part in known and of in known and known[part] > known[of] + (2 * unit if unit > 1 else 0):
+            raise Refusal(places[part], f"{part} within {of}, which it is part of", f"{known[part]} of {known[of]}")
 
 
-def _check_rates(name: str, known: dict[str, Decimal | None], codebook: list[dict[str, str]]) -> None:
+def _check_rates(
+    known: dict[str, Decimal], places: dict[str, str], codebook: list[dict[str, str]], rounding: Decimal, unit: int
+) -> None:
+    """A published rate is the one that its counts give, within the rounding of the rate and of the counts."""
     for entry in codebook:
-        published, above, below = (known.get(entry[column]) for column in ("measure", "numerator", "denominator"))
-        if None not in (published, above, below) and below and abs(100 * above / below - published) > ROUNDING:
-            raise Refusal(
-                f"{name}, England",
-                f"{entry['measure']} {100 * above / below:.2f} per cent, as {entry['numerator']} {above} over "
-                f"{entry['denominator']} {below} gives",
-                f"{published}",
-            )
-
-
-def _compare_providers(layout: Layout, content: Content) -> tuple[str, ...]:
-    """What providers say beside England. Raises Refusal where they add up to more than rounding to 5 can explain."""
-    notes = []
-    for item, cell in content.england.items():
-        england, cells = _read_value(layout, item, cell), content.providers.get(item, [])
-        if layout.text(item).startswith("Percentage") or england is None or not cells:
+        rate, above, below = (entry[column] for column in ("measure", "numerator", "denominator"))
+        if entry["kind"] != "rate" or not {rate, above, below} <= known.keys() or known[below] <= unit:
             continue
-        total = sum(count for count in (_read_value(layout, item, cell) for cell in cells) if count is not None)
+        exact = 100 * known[above] / known[below]
+        blur = Decimal(unit // 2 + 1) * (100 + 2 * exact) / (known[below] - unit) if unit > 1 else 0
+        if abs(exact - known[rate]) > rounding + blur:
+            gives = f"as {above} {known[above]} over {below} {known[below]} gives"
+            raise Refusal(places[rate], f"{rate} {exact:.2f} per cent, {gives}", str(known[rate]))
+
+
+def _compare_parts(layout: Layout, content: Content) -> list[str]:
+    """What parts of England say beside it. Raises Refusal where they add up to more than rounding to 5 can explain."""
+    notes = [
+        f"{place}: {code} is listed twice with the same counts, and counted once"
+        for code, place in content.twice.items()
+    ]
+    sums = {}
+    for (kind, item), cells in content.parts.items():
+        name, cell = layout.text(item), content.cells[ENGLAND].get(item)
+        england = _read_value(layout, item, cell) if cell and name.startswith("Count") else None
+        if england is None:
+            continue
+        total = sum(_read_value(layout, item, part) or 0 for part in cells.values())
         if total > england + Decimal("2.5") * len(cells):
-            raise Refusal(cell.place, f"at least what the {len(cells)} providers add up to, {total}", str(england))
-        notes.append(
-            f"{len(cells)} providers add up to {100 * total / max(england, 1):.1f} % of {layout.text(item)} for England"
-        )
-    return tuple(notes[:1])
+            raise Refusal(cell.place, f"at least what the {len(cells)} of {kind} add up to, {total}", str(england))
+        share = 100 * total / max(england, 1)
+        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f} % of {name} for England")
+    return [*sums.values(), *notes]
 
 
 def _find_doubts(name: str, layout: Layout, content: Content) -> list[str]:
+    """Names that are not known from the period, and measures that were expected and are not there."""
     names = [(name, item, column) for item, column in content.columns.items() if layout.uses[item] == "column"]
-    names += [(cell.place, item, cell.name) for item, cell in content.england.items()]
+    cells = content.cells[ENGLAND]
+    names += [(cell.place, item, cell.name) for item, cell in cells.items() if layout.uses[item] != "row"]
     doubts = [
         f"{place}: {called} was not yet seen as a name of {item} ({layout.text(item)}) in {content.period}"
         for place, item, called in names
-        if not layout.knows(item, called, content.period)
+        if not layout.knows(item, content.period, called)
     ]
-    return doubts + [
-        f"{name}: there is no row of England for {item}, {layout.text(item)}"
-        for item in layout.measures("figure")
-        if item not in content.england
+    lacking = [
+        f"{item} ({list(layout.names[item])[-1]})"
+        for item in layout.items("figure", "row")
+        if item not in cells and layout.knows(item, content.period)
     ]
+    doubts += [f"{name}: there is no value of England for {', '.join(lacking)}"] * bool(lacking)
+    return doubts + (_doubt_areas(name, content) if layout.wide else [])
 
 
-def _doubt_end(name: str, text: bytes) -> list[str]:
-    return (
-        []
-        if text.endswith(b"\n")
-        else [
-            f"{name}: the last row has no end of line, as if the file were cut off; compare its size with the one "
-            "on the publication page"
-        ]
-    )
+def _doubt_areas(name: str, content: Content) -> list[str]:
+    """Areas that did not exist in the year of the file, and those that did and are not there."""
+    year, places = periods.parse(content.period, "year"), data.load()["places"].set_index("area")
+    ended = places["last_day"].ne("") & (places["last_day"] < str(year.start_time.date()))
+    existing = places[~ended & (places["first_day"] <= str(year.end_time.date()))]
+    there = places.loc[[place[1] for place in content.cells if place[0] == "areas"]]
+    lacking = existing[existing["type"].isin(there["type"])].index.difference(there.index)
+    return [
+        f"{name}: {what} {', '.join(codes)} in {content.period}"
+        for what, codes in (
+            ("there are rows of areas that did not exist:", there.index.difference(existing.index)),
+            ("there is no row of", lacking),
+        )
+        if len(codes)
+    ]

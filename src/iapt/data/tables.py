@@ -1,11 +1,11 @@
-"""The tables of the data folder, read and checked against `data/datapackage.json`, and the rules that it cannot state."""
+"""The tables of the data folder, read and checked against `data/datapackage.json` and the rules it cannot state."""
 
 import csv
 import difflib
 import json
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -64,18 +64,16 @@ def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     try:
         writing.recover(where)
         resources = json.loads((where / "datapackage.json").read_text(encoding="utf-8"))["resources"]
-        files = {resource["name"]: (where / resource["path"], resource["schema"]) for resource in resources}
+        return _read_tables(where, resources)
     except (OSError, ValueError) as error:
         return {}, [Problem("datapackage.json", None, None, f"cannot be read from {where}: {error}")]
-    except (KeyError, TypeError) as error:
-        return {}, [
-            Problem(
-                "datapackage.json",
-                None,
-                None,
-                f"describes no tables; expected resources, each with name, path and schema ({error})",
-            )
-        ]
+    except (KeyError, TypeError, AttributeError, re.error) as error:
+        message = f"does not describe the tables as they are needed ({type(error).__name__}: {error}); restore the file"
+        return {}, [Problem("datapackage.json", None, None, message)]
+
+
+def _read_tables(where: Path, resources: list[dict]) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
+    files = {resource["name"]: (where / resource["path"], resource["schema"]) for resource in resources}
     rows, problems = {}, []
     for name, (path, schema) in files.items():
         rows[name], found = _read_rows(path, schema)
@@ -83,7 +81,8 @@ def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     if not problems:
         for resource in resources:
             problems += _check_references(resource, rows)
-        problems += _check_figures(rows) + _check_periods(rows)
+    if not problems:
+        problems = _check_meaning(rows)
     return {name: _type(rows[name], schema) for name, (_, schema) in files.items()} if not problems else {}, problems
 
 
@@ -103,6 +102,8 @@ def _read_rows(path: Path, schema: dict) -> tuple[list[dict[str, str]], list[Pro
             )
         ]
     problems, rows, seen = [], [], {}
+    unique = [(field["name"],) for field in schema["fields"] if field.get("constraints", {}).get("unique")]
+    keys = dict.fromkeys([tuple(schema["primaryKey"]), *unique])
     for number, record in enumerate(records, start=2):
         if len(record) != len(names):
             problems.append(Problem(path.name, number, None, f"has {len(record)} values; expected {len(names)}"))
@@ -112,12 +113,14 @@ def _read_rows(path: Path, schema: dict) -> tuple[list[dict[str, str]], list[Pro
         for field in schema["fields"]:
             if message := _find_fault(row[field["name"]], field):
                 problems.append(Problem(path.name, number, field["name"], message))
-        key = tuple(row[name] for name in schema["primaryKey"])
-        if key in seen:
-            problems.append(
-                Problem(path.name, number, schema["primaryKey"][0], f"repeats row {seen[key]} ({', '.join(key)})")
-            )
-        seen.setdefault(key, number)
+        for columns in keys:
+            key = columns, tuple(row[name] for name in columns)
+            if key in seen:
+                message = f"repeats row {seen[key]} ({', '.join(key[1])})"
+                problems.append(Problem(path.name, number, columns[0], message))
+            seen.setdefault(key, number)
+    if not rows and not problems:
+        problems.append(Problem(path.name, None, None, "has no rows; expected at least one"))
     return rows, problems
 
 
@@ -131,6 +134,8 @@ def _find_fault(text: str, field: dict) -> str | None:
             return f"{text!r} is not {'a number' if field['type'] == 'number' else 'a whole number'}"
         if "minimum" in rules and float(text) < rules["minimum"]:
             return f"{text} is below {rules['minimum']}"
+        if "maximum" in rules and float(text) > rules["maximum"]:
+            return f"{text} is above {rules['maximum']}"
     if field["type"] == "date":
         try:
             if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
@@ -159,47 +164,156 @@ def _check_references(resource: dict, rows: dict[str, list[dict[str, str]]]) -> 
     return problems
 
 
-def _check_figures(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
-    """The rules that Table Schema cannot state: a period fits its frequency, a rate is at most 100, a count is whole."""
+WHOLES = {
+    "at_caseness": "finished_course",
+    "recovered": "eligible_for_recovery",
+    "reliably_improved": "finished_course",
+    "reliably_recovered": "recovered",
+}
+"""What a count of outcomes is part of: it cannot be larger, but for rounding."""
+
+BEGAN, CEILING = 2008, 100_000_000
+"""The first year that a figure can be about, and a count that none reaches: more than England has people."""
+
+
+def _check_meaning(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
+    """The rules that Table Schema cannot state, table by table."""
+    kinds = {row["measure"]: row["kind"] for row in rows["measures"]}
+    problems = _check_measures(rows["measures"], kinds) + _check_sources(rows["sources"]) + _check_places(rows)
+    published = {row["id"]: row["published"] for row in rows["sources"]}
+    for table, unit in (("england", 1), ("areas", 5), ("groups", 1), ("partnerships", 5)):
+        problems += _check_figures(f"{table}.csv", rows[table], kinds, published, unit)
+        problems += _check_parts(f"{table}.csv", rows[table], rows["measures"], unit)
+    return problems + _check_rates(rows, kinds) + _check_targets(rows) + _check_claims(rows["claims_2020"])
+
+
+def _check_figures(
+    file: str, rows: list[dict[str, str]], kinds: dict[str, str], published: dict[str, str], unit: int
+) -> list[Problem]:
+    """A period that has ended before its source came out, and a value of the kind and size of its measure."""
     problems = []
-    rates = {row["measure"] for row in rows["measures"] if row["kind"] == "rate"}
-    for number, row in enumerate(rows["england"], start=2):
+    today, ends = date.today().isoformat(), {}
+    for number, row in enumerate(rows, start=2):
+        add = lambda column, message: problems.append(Problem(file, number, column, message))
+        column, value, kind = "period" if "period" in row else "year", row["value"], kinds[row["measure"]]
+        period = row[column], row.get("frequency", "year")
+        if not BEGAN <= int(row[column][:4]) <= int(today[:4]):
+            add(column, f"{row[column]} is not between {BEGAN} and this year; no such figure was collected")
+            continue
         try:
-            periods.parse(row["period"], row["frequency"])
+            end = ends.get(period) or ends.setdefault(period, periods.parse(*period).end_time.date().isoformat())
         except ValueError as error:
-            problems.append(Problem("england.csv", number, "period", str(error)))
-        if row["measure"] in rates and float(row["value"]) > 100:
-            problems.append(Problem("england.csv", number, "value", f"{row['value']} per cent is above 100"))
-        if row["measure"] not in rates and "." in row["value"]:
-            problems.append(
-                Problem(
-                    "england.csv", number, "value", f"{row['value']} is not a whole number; {row['measure']} is a count"
-                )
-            )
-    for name, unit in (("areas", 5), ("groups", 1)):
-        problems += _check_counts(f"{name}.csv", rows[name], rates, unit)
-    regions = {row["area"] for row in rows["places"] if row["type"] == "region"}
-    for number, row in enumerate(rows["places"], start=2):
-        if row["region"] not in (regions if row["type"] == "icb" else {""}):
-            problems.append(
-                Problem(
-                    "places.csv",
-                    number,
-                    "region",
-                    f"{row['region']!r} is not "
-                    f"{'the code of a region' if row['type'] == 'icb' else 'empty; only a board has a region'}",
-                )
-            )
-    for number, row in enumerate(rows["sources"], start=2):
-        if not row["published"] and not row["lag_days"]:
-            problems.append(
-                Problem("sources.csv", number, "published", "is empty, and so is lag_days; state one of them")
-            )
+            add(column, str(error))
+            continue
+        if end > (day := published[row["source"]] or today):
+            add(column, f"{row[column]} ends after {row['source']} was published, {day}; name the source that has it")
+        if file != "england.csv" and kind not in _COUNTS:
+            add("measure", f"{row['measure']} is {_A[kind]}; this table holds counts")
+        elif kind in _COUNTS and "." in value:
+            add("value", f"{value} is not a whole number; {row['measure']} is a count")
+        elif kind == "rate" and float(value) > 100:
+            add("value", f"{value} per cent is above 100")
+        elif len(value) > 20 or float(value) > (1000 if kind == "average" else CEILING):
+            add("value", f"{value[:20]} is too large for {row['measure']}")
+        elif unit > 1 and int(value) % unit:
+            add("value", f"{value} is not rounded to {unit}")
     return problems
 
 
-def _check_periods(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
-    """Periods outside the table of figures exist, and claims that state a quantity state a number."""
+_COUNTS = ("flow", "stock", "difference")
+_A = dict.fromkeys(("flow", "stock"), "a count") | {
+    "difference": "the difference of two counts",
+    "rate": "a rate",
+    "average": "an average",
+}
+
+
+def _check_parts(file: str, rows: list[dict[str, str]], measures: list[dict[str, str]], unit: int) -> list[Problem]:
+    """A count is at most what it is part of: what it is a share of, or what it is taken from, for the same place."""
+    differences = [
+        (row["measure"], row["numerator"], row["denominator"]) for row in measures if row["kind"] == "difference"
+    ]
+    pairs = [(less, total) for _, total, less in differences] + list(WHOLES.items())
+    pairs += [(row["numerator"], row["denominator"]) for row in measures if row["kind"] == "rate"]
+    apart = ("measure", "value", "note", "rounded_to")
+    places: dict[tuple, dict[str, tuple[float, float, int]]] = {}
+    for number, row in enumerate(rows, start=2):
+        slack = float(row.get("rounded_to") or unit) - 1
+        place = tuple(text for name, text in row.items() if name not in apart)
+        places.setdefault(place, {})[row["measure"]] = (float(row["value"]), slack, number)
+    problems = []
+    for held in places.values():
+        for measure, total, less in differences:
+            if total in held and less in held and measure not in held:
+                slack = held[total][1] + held[less][1]
+                held[measure] = (held[total][0] - held[less][0], slack, held[less][2])
+        for part, whole in dict.fromkeys(pairs):
+            if part in held and whole in held and held[part][0] > held[whole][0] + held[part][1] + held[whole][1]:
+                message = f"{part} {held[part][0]:.0f} is above {whole} {held[whole][0]:.0f}, which it is part of"
+                problems.append(Problem(file, held[part][2], "value", message))
+    return problems
+
+
+def _check_measures(rows: list[dict[str, str]], kinds: dict[str, str]) -> list[Problem]:
+    """Rates are made of counts, and differences of counts that are no differences, so that none leads in a circle."""
+    problems = []
+    for number, row in enumerate(rows, start=2):
+        allowed = _COUNTS if row["kind"] == "rate" else ("flow", "stock") if row["kind"] == "difference" else ()
+        for column in ("numerator", "denominator"):
+            if row[column] and kinds[row[column]] not in allowed:
+                message = f"{row[column]} cannot be the {column} of {row['measure']}, which is {_A[row['kind']]}"
+                problems.append(Problem("measures.csv", number, column, message))
+        if row["kind"] == "difference" and not (row["numerator"] and row["denominator"]):
+            message = "a difference needs a numerator and a denominator"
+            problems.append(Problem("measures.csv", number, "numerator", message))
+    return problems
+
+
+def _check_sources(rows: list[dict[str, str]]) -> list[Problem]:
+    problems, today = [], date.today().isoformat()
+    for number, row in enumerate(rows, start=2):
+        if bool(row["published"]) == bool(row["lag_days"]):
+            message = f"{'is stated' if row['published'] else 'is empty'}, and so is lag_days; state one of them"
+            problems.append(Problem("sources.csv", number, "published", message))
+        elif row["published"] and not "1900-01-01" <= row["published"] <= today:
+            message = f"{row['published']} is not between 1900-01-01 and today, {today}"
+            problems.append(Problem("sources.csv", number, "published", message))
+    return problems
+
+
+def _check_places(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
+    problems = []
+    regions = {row["area"] for row in rows["places"] if row["type"] == "region"}
+    last = {row["area"]: row["last_day"] for row in rows["places"]}
+    for number, row in enumerate(rows["places"], start=2):
+        board = row["type"] == "icb"
+        if row["region"] not in (regions if board else {""}):
+            expected = "the code of a region" if board else "empty; only a board has a region"
+            problems.append(Problem("places.csv", number, "region", f"{row['region']!r} is not {expected}"))
+    for number, row in enumerate(rows["successions"], start=2):
+        eve = (date.fromisoformat(row["day"]) - timedelta(days=1)).isoformat()
+        if last[row["predecessor"]] != eve:
+            stated = last[row["predecessor"]] or "no day"
+            message = f"{row['predecessor']} ended on {stated} in places.csv, not on {eve}"
+            problems.append(Problem("successions.csv", number, "day", message))
+    return problems
+
+
+def _check_rates(rows: dict[str, list[dict[str, str]]], kinds: dict[str, str]) -> list[Problem]:
+    problems = []
+    known = {("area", row["area"]) for row in rows["places"]}
+    known |= {(row["dimension"], row["group"]) for row in rows["groups"]}
+    for number, row in enumerate(rows["published_rates"], start=2):
+        if kinds[row["measure"]] != "rate":
+            message = f"{row['measure']} is {_A[kinds[row['measure']]]}; this table holds rates"
+            problems.append(Problem("published_rates.csv", number, "measure", message))
+        if (row["dimension"], row["group"]) not in known:
+            message = f"unknown group {row['group']!r} of {row['dimension']}"
+            problems.append(Problem("published_rates.csv", number, "group", message))
+    return problems
+
+
+def _check_targets(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
     problems = []
     for table, column, frequency in (("targets", "year", "year"), ("breaks", "period", "month")):
         for number, row in enumerate(rows[table], start=2):
@@ -208,53 +322,18 @@ def _check_periods(rows: dict[str, list[dict[str, str]]]) -> list[Problem]:
                     periods.parse(row[column], frequency)
             except ValueError as error:
                 problems.append(Problem(f"{table}.csv", number, column, str(error)))
-    for number, row in enumerate(rows["claims_2020"], start=2):
-        if row["unit"] not in ("", "quarter") and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", row["stated"]):
-            problems.append(
-                Problem(
-                    "claims_2020.csv",
-                    number,
-                    "stated",
-                    f"{row['stated']!r} is not a number; the claim is in {row['unit']}",
-                )
-            )
+    for number, row in enumerate(rows["targets"], start=2):
+        if not 0 < float(row["value"]) <= CEILING:
+            problems.append(Problem("targets.csv", number, "value", f"{row['value'][:20]} is not a target above 0"))
     return problems
 
 
-WHOLES = {
-    "at_caseness": "finished_course",
-    "recovered": "at_caseness",
-    "reliably_improved": "finished_course",
-    "reliably_recovered": "recovered",
-}
-"""What a count is part of: it cannot be larger, but for rounding."""
-
-
-def _check_counts(file: str, rows: list[dict[str, str]], rates: set[str], unit: int) -> list[Problem]:
-    """Rules of the tables by area and by group: years, counts to the unit they are rounded to, parts within their whole."""
+def _check_claims(rows: list[dict[str, str]]) -> list[Problem]:
     problems = []
-    place = lambda row: tuple(row[name] for name in row if name not in ("measure", "value", "source"))
-    values = {(*place(row), row["measure"]): int(row["value"]) for row in rows}
     for number, row in enumerate(rows, start=2):
-        try:
-            periods.parse(row["year"], "year")
-        except ValueError as error:
-            problems.append(Problem(file, number, "year", str(error)))
-        if row["measure"] in rates:
-            problems.append(Problem(file, number, "measure", f"{row['measure']} is a rate; this table holds counts"))
-        if int(row["value"]) % unit:
-            problems.append(Problem(file, number, "value", f"{row['value']} is not rounded to {unit}"))
-        whole = WHOLES.get(row["measure"])
-        if whole and int(row["value"]) > values.get((*place(row), whole), float("inf")) + unit - 1:
-            problems.append(
-                Problem(
-                    file,
-                    number,
-                    "value",
-                    f"{row['measure']} {row['value']} is above {whole} {values[(*place(row), whole)]}, which it is "
-                    "part of",
-                )
-            )
+        if row["unit"] not in ("", "quarter") and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", row["stated"]):
+            message = f"{row['stated']!r} is not a number; the claim is in {row['unit']}"
+            problems.append(Problem("claims_2020.csv", number, "stated", message))
     return problems
 
 

@@ -1,15 +1,17 @@
 """The published figures, chosen as they could be known on a given day.
 
-`series` is what notebooks and models use; `figures` adds where each value comes from and why.
+`table` gives them side by side, `tidy` all of them in one long table, `figures` says where each value comes from and why.
 """
 
 import difflib
 import re
+from collections.abc import Sequence
 
 import pandas as pd
 
 from iapt.data import periods
 from iapt.data.memory import remember
+from iapt.data.geography import find_place
 from iapt.data.tables import load
 
 PAGE = "qualitywatch-2020"
@@ -17,6 +19,9 @@ PAGE = "qualitywatch-2020"
 
 EXACT_TO = 10
 """A figure rounded to this or less counts as exact: the rounding is smaller than the conflicts between sources."""
+
+IDENTITY = ("type", "area", "partnership", "dimension", "group", "id", "ages", "period", "measure")
+"""The columns that say what a figure is about, whatever its table; two figures with the same ones are revisions."""
 
 
 # ---------------------------------------------------------------- vintages
@@ -38,14 +43,17 @@ def day(as_of: str | None) -> pd.Timestamp | None:
 
 
 def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
-    """All published figures of a table (england, areas or groups) that were known on a day.
+    """All published figures of a table (such as england, areas, groups, need or population) that were known on a day.
 
-    With the standing and collection of their source. A figure is known from the day its source was published; where
-    the card states a lag, from that many days after the end of its period. `available` holds that day.
+    With the standing and collection of their source; outside the table of England the newest value of each. A figure
+    is known from the day its source was published; where the card states a lag, from that many days after the end of
+    its period. `available` holds that day.
     """
     dated = _date(table)
     limit = day(as_of)
-    return dated if limit is None else dated[dated["available"] <= limit]
+    seen = dated if limit is None else dated[dated["available"] <= limit]
+    keys = [key for key in IDENTITY if key in seen]
+    return seen if table == "england" else seen.sort_values("available").drop_duplicates(keys, keep="last").sort_index()
 
 
 @remember
@@ -53,7 +61,7 @@ def _date(name: str) -> pd.DataFrame:
     tables = load()
     table = (
         tables[name]
-        .rename(columns={"year": "period"})
+        .rename(columns={"year": "period", "day": "period"})
         .merge(
             tables["sources"][["id", "published", "lag_days", "standing", "collection"]].rename(
                 columns={"id": "source"}
@@ -62,7 +70,8 @@ def _date(name: str) -> pd.DataFrame:
         )
     )
     frequencies = table["frequency"] if "frequency" in table else ["year"] * len(table)
-    table["period"] = [periods.parse(text, frequency) for text, frequency in zip(table["period"], frequencies)]
+    read = (lambda text, _: periods.parse_any(text)) if name in ("need", "population") else periods.parse
+    table["period"] = [read(text, frequency) for text, frequency in zip(table["period"], frequencies)]
     ends = pd.to_datetime([period.end_time.normalize() for period in table["period"]])
     lagged = ends + pd.to_timedelta(table["lag_days"], unit="D")
     table["available"] = lagged.where(table["lag_days"].notna(), pd.to_datetime(table["published"].replace("", None)))
@@ -74,17 +83,138 @@ def newest_month(as_of: str | None = None) -> pd.Period:
     return figures("started_treatment", "month", as_of).index[-1]
 
 
+# ---------------------------------------------------------------- tables
+
+
+def table(
+    measures: Sequence[str], frequency: str, as_of: str | None = None, *, area: str = "England"
+) -> pd.DataFrame:
+    """The figures side by side: one row a period, one column a measure, gaps as NaN.
+
+    `frequency` is year, quarter or month (areas other than England have years). Counts are referrals, rates per
+    cent. The table remembers in `.attrs` what charts and models need: vintage, area, measures, and `cuts`, the
+    months in which another collection begins, across which values are not to be compared (see `comparable_from`).
+    Raises ValueError for an unknown measure, frequency, date or area.
+    """
+    code = find_place(area)
+    if code == ENGLAND:
+        columns = {measure: figures(measure, frequency, as_of)["value"] for measure in measures}
+    else:
+        _require(frequency, ("year",), f"frequency for {area}:")
+        held = areas(measures, as_of)
+        if code not in held.index:
+            raise ValueError(f"no figures of {area} were known on {as_of or 'that day'}; choose a later as_of")
+        columns = held.loc[code]
+    wide = pd.DataFrame(columns).astype(float)
+    whole = pd.period_range(wide.index.min(), wide.index.max()) if len(wide) else []
+    wide = wide.reindex(periods.index(whole, frequency))
+    wide.attrs = _remember_origin(measures, as_of, code)
+    return wide
+
+
+def _remember_origin(measures: Sequence[str], as_of: str | None, code: str = "") -> dict:
+    cuts = load()["breaks"].query("cut == 'yes'")["period"].tolist()
+    return {"as_of": as_of or "latest", "area": code, "measures": list(measures), "cuts": cuts}
+
+
+def areas(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
+    """The figures of all areas side by side: index (area, year), one column a measure, gaps as NaN.
+
+    Areas are codes, as in `places`; England is among them. Counts of boards and regions are rounded to 5.
+    Raises ValueError for an unknown measure or date, or where none were known.
+    """
+    return _spread("areas", ["area"], measures, as_of)
+
+
+def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
+    """The figures of groups of people in England: index (dimension, group, year), one column a measure.
+
+    Raises ValueError for an unknown measure or date, or where none were known.
+    """
+    return _spread("groups", ["dimension", "group"], measures, as_of)
+
+
+def _spread(name: str, keys: list[str], measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
+    codebook = load()["measures"].set_index("measure")
+    for measure in measures:
+        _require(measure, codebook.index, "measure")
+    held = known(as_of, name)
+    if held.empty:
+        first = known("latest", name)["available"].min()
+        raise ValueError(f"no figures of {name} were known on {as_of}; the first are held from {first:%Y-%m-%d}")
+    if name == "areas":
+        held = pd.concat([_england_years(held["measure"].unique(), as_of), held])
+    wide = held.pivot(index=[*keys, "period"], columns="measure", values="value").astype(float)
+    result = pd.DataFrame({measure: _derive(measure, wide, codebook) for measure in measures})
+    years = periods.FinancialIndex(result.index.levels[-1])
+    result.index = result.index.set_names([*keys, "year"]).set_levels(years, level="year")
+    result.attrs = _remember_origin(measures, as_of)
+    return result
+
+
+def _england_years(measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
+    years = [figures(measure, "year", as_of)[["value"]].assign(measure=measure) for measure in measures]
+    return pd.concat(years).dropna().rename_axis("period").reset_index().assign(area=ENGLAND)
+
+
+def _derive(measure: str, wide: pd.DataFrame, codebook: pd.DataFrame) -> pd.Series:
+    if measure in wide:
+        return wide[measure]
+    row = codebook.loc[measure]
+    if not row["numerator"] or not row["denominator"]:
+        raise ValueError(f"{measure} is not held here; held are {', '.join(wide)} and rates of them")
+    parts = (_derive(row[part], wide, codebook) for part in ("numerator", "denominator"))
+    return combine(row["kind"], *parts)
+
+
+def tidy(as_of: str | None = None) -> pd.DataFrame:
+    """Every figure in one long table: area, measure, frequency, period, value, unit, basis and source.
+
+    Periods are written as the NHS writes them (2023-24, 2023-24 Q3, 2023-04). For England one value a period is
+    chosen among its sources as `figures` does; areas are named as in `places`.
+    """
+    codebook, names = load()["measures"].set_index("measure"), load()["places"].set_index("area")["name"]
+    parts = []
+    for measure in codebook.index:
+        for frequency in periods.FREQUENCIES:
+            chosen = figures(measure, frequency, as_of).dropna(subset="value")
+            parts.append(chosen.assign(area="England", measure=measure, frequency=frequency, period=chosen.index))
+    local = known(as_of, "areas")
+    parts.append(local.assign(area=local["area"].map(names), frequency="year", basis="published"))
+    everything = pd.concat(part.reset_index(drop=True) for part in parts if len(part))
+    everything["period"] = everything["period"].map(periods.write)
+    everything["unit"] = everything["measure"].map(codebook["unit"])
+    columns = ["area", "measure", "frequency", "period", "value", "unit", "basis", "source"]
+    return everything[columns].reset_index(drop=True)
+
+
+def comparable_from(frequency: str = "year") -> pd.Period:
+    """The first period of the collection that still runs: earlier values were counted in another way.
+
+    The start-up year of the data set, 2012/13, is known to undercount and comes before it.
+    """
+    cuts = load()["breaks"].query("cut == 'yes'")["period"]
+    return periods.parse(max(cuts), "month").asfreq(periods.FREQUENCIES[frequency])
+
+
+def unbroken(y: pd.Series) -> pd.Series:
+    """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
+    held = y.loc[: y.last_valid_index()]
+    gaps = held.index[held.isna()]
+    return held.loc[gaps[-1] + 1 :] if len(gaps) else held
+
+
 # ---------------------------------------------------------------- choosing
 
 
 def series(measure: str, frequency: str, as_of: str | None = None) -> pd.Series:
     """The figures of one measure for England: one value a period, gaps as NaN.
 
-    `frequency` is year, quarter or month; the index is a PeriodIndex (`Y-MAR`, `Q-MAR`, `M`) without holes.
-    Counts are referrals, rates are per cent. `figures` says where each value comes from.
+    `frequency` is year, quarter or month; years and quarters are picked by the names the NHS gives them, such as
+    `"2023-24"`. Counts are referrals, rates are per cent. `figures` says where each value comes from.
     Raises ValueError for an unknown measure, frequency or date.
     """
-    return figures(measure, frequency, as_of)["value"].rename(measure)
+    return table([measure], frequency, as_of)[measure]
 
 
 def figures(measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -108,13 +238,12 @@ def _choose(measure: str, frequency: str, as_of: str | None, without: tuple[str,
         [_published(measure, frequency, as_of, without), _derived(codebook.loc[measure], frequency, as_of, without)]
     )
     if candidates.empty:
-        index = pd.PeriodIndex([], freq=periods.FREQUENCIES[frequency], name="period")
-        return pd.DataFrame(columns=["value", "basis", "source", "collection", "rounded_to", "why"], index=index)
+        columns = ["value", "basis", "source", "collection", "rounded_to", "why"]
+        return pd.DataFrame(columns=columns, index=periods.index([], frequency)).astype({"value": float})
     candidates = _rank(candidates)
     chosen = candidates.drop_duplicates("period").set_index("period")
     chosen["why"] = {period: _explain(group) for period, group in candidates.groupby("period")}
-    chosen.index = pd.PeriodIndex(chosen.index, freq=periods.FREQUENCIES[frequency], name="period")
-    whole = pd.period_range(chosen.index[0], chosen.index[-1], name="period")
+    whole = periods.index(pd.period_range(chosen.index[0], chosen.index[-1]), frequency)
     return chosen.reindex(whole)[["value", "basis", "source", "collection", "rounded_to", "why"]]
 
 
@@ -136,7 +265,7 @@ def _published(measure: str, frequency: str, as_of: str | None, without: tuple[s
     ].copy()
     table["basis"] = "published"
     rounded = table["rounded_to"] > EXACT_TO
-    if measure.endswith("_rate"):
+    if load()["measures"].set_index("measure").at[measure, "kind"] in ("rate", "average"):
         rounded = table["rounded_to"].notna()
     table["rank"] = (
         table["standing"]
@@ -148,14 +277,16 @@ def _published(measure: str, frequency: str, as_of: str | None, without: tuple[s
 
 def _derived(measure: pd.Series, frequency: str, as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
     """Figures nobody published, made of figures that somebody did: complete sums of months, and rates from counts."""
-    if measure["kind"] == "rate" and measure["numerator"]:
+    if measure["numerator"] and measure["denominator"]:
         top = figures(measure["numerator"], frequency, as_of, without=without)
         bottom = figures(measure["denominator"], frequency, as_of, without=without)
         both = top.join(bottom, suffixes=("", "_of"), how="inner").dropna(subset=["value", "value_of"])
-        both["value"] = 100 * both["value"].astype(float) / both["value_of"].astype(float)
-        return _mark_derived(both, "from counts")
-    if measure["kind"] != "flow" or frequency == "month":
-        return pd.DataFrame()
+        both["value"] = combine(measure["kind"], both["value"], both["value_of"])
+        counted = _mark_derived(both, "from counts")
+    else:
+        counted = pd.DataFrame()
+    if measure["kind"] not in ("flow", "difference") or frequency == "month":
+        return counted
     months = _published(measure.name, "month", as_of, without)
     months = _rank(months[months["standing"] == "official"]).drop_duplicates("period")
     whole = pd.PeriodIndex(months["period"], freq="M").asfreq(periods.FREQUENCIES[frequency])
@@ -163,7 +294,15 @@ def _derived(measure: pd.Series, frequency: str, as_of: str | None, without: tup
     sums = groups.agg(
         value=("value", "sum"), months=("value", "size"), source=("source", _join), collection=("collection", _join)
     )
-    return _mark_derived(sums[sums["months"] == {"quarter": 3, "year": 12}[frequency]], "sum of months")
+    sums = _mark_derived(sums[sums["months"] == {"quarter": 3, "year": 12}[frequency]], "sum of months")
+    ordered = [counted, sums] if frequency == "year" else [sums, counted]
+    return pd.concat(ordered).drop_duplicates("period")
+
+
+def combine(kind: str, numerator: pd.Series, denominator: pd.Series) -> pd.Series:
+    """A `rate` in per cent, or the `difference`, of two counts."""
+    numerator, denominator = numerator.astype(float), denominator.astype(float)
+    return numerator - denominator if kind == "difference" else 100 * numerator / denominator
 
 
 def _mark_derived(table: pd.DataFrame, basis: str) -> pd.DataFrame:
@@ -202,41 +341,44 @@ def label(measure: str) -> str:
 
 @remember
 def targets(measure: str, as_of: str | None = None) -> pd.DataFrame:
-    """National targets on a measure that were known on a day, indexed by id; `year` is a Period or missing."""
-    table = load()["targets"].set_index("id")
+    """National targets on a measure that were known on a day, by the financial year each was set for.
+
+    Columns id, name, target, share and base (of the need that it was set as), known_from, note and source.
+    """
+    return _read_targets(measure, as_of, standing=False)
+
+
+@remember
+def standard(measure: str, as_of: str | None = None) -> float:
+    """The standing national standard on a rate, in per cent: 50 for recovery. Raises ValueError where there is none."""
+    held = _read_targets(measure, as_of, standing=True)["target"]
+    if held.empty:
+        raise ValueError(f"no national standard on {measure} was known")
+    return float(held.iloc[-1])
+
+
+def _read_targets(measure: str, as_of: str | None, *, standing: bool) -> pd.DataFrame:
+    held = load()["targets"].rename(columns={"value": "target"})
     limit = day(as_of)
-    seen = table["known_from"].map(lambda text: limit is None or not text or pd.Timestamp(text) <= limit)
-    table = table[(table["measure"] == measure) & seen].copy()
-    table["year"] = [periods.parse(text, "year") if text else None for text in table["year"]]
-    return table
+    seen = held["known_from"].map(lambda text: limit is None or not text or pd.Timestamp(text) <= limit)
+    held = held[(held["measure"] == measure) & seen & (held["year"].eq("") == standing)]
+    if standing:
+        return held
+    years = periods.index([periods.parse(text, "year") for text in held["year"]], "year")
+    held = held.drop(columns=["measure", "year", "unit"])
+    held.index = years
+    return held.sort_index()
 
 
 @remember
 def breaks(measure: str, frequency: str) -> pd.DataFrame:
     """Breaks that concern a measure: `period` is the first one on the new basis, with label, cut and description."""
     table = load()["breaks"]
-    outcomes = measure.startswith(("recover", "reliabl", "at_caseness"))
+    outcomes = load()["measures"].set_index("measure").at[measure, "topic"] == "outcomes"
     table = table[(table["affects"] == "all") | outcomes].copy()
     table["period"] = [periods.parse(text, "month").asfreq(periods.FREQUENCIES[frequency]) for text in table["period"]]
     return table.reset_index(drop=True)
 
 
-@remember
-def find_place(text: str) -> str:
-    """The code of an area given by its code or name; `NHS Devon ICB` is Devon.
-
-    Raises ValueError with the nearest names for any other text.
-    """
-    names = load()["places"].set_index("area")["name"]
-    short = re.sub(r"^nhs | (icb|integrated care board)$", "", " ".join(str(text).lower().split()))
-    codes = {key.lower(): code for code, name in names.items() for key in (code, name)}
-    if short in codes:
-        return codes[short]
-    within = [name for name in names if short and short in name.lower()]
-    by_key = {name.lower(): name for name in names}
-    near = within[:3] or [by_key[key] for key in difflib.get_close_matches(short, by_key, 3, 0.4)]
-    hint = f"nearest: {'; '.join(near)}. " if near else ""
-    raise ValueError(
-        f"area is {text!r}; {hint}Allowed: England, a region or an integrated care board, by name or by code such "
-        f"as {names.index[-1]}"
-    )
+ENGLAND = "E92000001"
+"""The code of England."""

@@ -1,1 +1,11 @@
-"""Trends, forecasts and their evaluation, fair comparison: methods that know nothing of where their numbers come from."""
+"""Methods with a name in the literature: numbers in, numbers out. They know nothing of the figures they are used on."""
+
+from iapt.models.forecast import FEWEST_VALUES, Forecast, forecast
+from iapt.models.members import MEANING, MODELS, POOL, REFERENCES, Fit
+from iapt.models.nowcast import RunningYear, running_year, score_running_year
+from iapt.models.scores import CARD, Skill, rolling_origin, skill, summarise
+
+__all__ = [
+    "CARD", "FEWEST_VALUES", "MEANING", "MODELS", "POOL", "REFERENCES", "Fit", "Forecast", "RunningYear", "Skill",
+    "forecast", "rolling_origin", "running_year", "score_running_year", "skill", "summarise",
+]  # fmt: skip

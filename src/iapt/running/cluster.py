@@ -1,7 +1,7 @@
 """Runs on a dask cluster: the notebooks run on its workers, the pages are written here.
 
 The tables and notebooks travel once, to every worker. A worker hands its runs to a process beside it, single-threaded
-and with the imports done, that forks a child for each, as `iapt.running.runner` does here: the results are the same bytes.
+and with the imports done, that forks a child for each, as `iapt.running.runner` does here: the bytes are the same.
 Every worker needs this package, the same version of it; nothing else is shared. A run whose worker is lost goes to
 another. Needs the extra `cluster`.
 """
@@ -95,7 +95,9 @@ def _wait_for_worker(client, scheduler: str) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
     except TimeoutError:
-        raise runs.RunError(f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}") from None
+        raise runs.RunError(
+            f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}"
+        ) from None
 
 
 def pack(waiting: list[Job]) -> Shipment:

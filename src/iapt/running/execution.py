@@ -79,7 +79,7 @@ def normalise(notebook) -> None:
 
 
 def _merge_streams(outputs: list) -> list:
-    """The outputs with what was printed between two others as one text and then one of errors: how they mix is chance."""
+    """Between two other outputs, what was printed as one text, then errors as one: how they mix is chance."""
     merged: list = []
     for output in outputs:
         before = list(itertools.takewhile(lambda earlier: earlier.output_type == "stream", reversed(merged)))
@@ -122,7 +122,7 @@ def _word_warning(line: str) -> str:
 def refresh(path: Path) -> None:
     """Run a committed notebook with its defaults in an ordinary kernel and keep its outputs, normalised.
 
-    Raises RunError, with the cell, where it fails, and where somebody edited the notebook meanwhile; it is as it was then.
+    Raises RunError, with the cell, where it fails, and where somebody edited the notebook meanwhile; it then stays.
     """
     run, read = runs.Run(path.stem, path, path.stem), path.read_bytes()
     beside = path.with_name(f".{path.name}")

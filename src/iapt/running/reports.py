@@ -56,7 +56,7 @@ def write_report(run: runs.Run, folder: Path, basis: Basis) -> None:
 
 def write_exports(bundle: dict, folder: Path) -> None:
     """Write the figure or table that an output carries: picture files and the data as CSV."""
-    from iapt.show import charts, words
+    from iapt import charts, words
 
     for mime, place in ((charts.MIME, "figures"), (words.TABLE_MIME, "tables")):
         if mime in bundle:
@@ -118,7 +118,8 @@ def link_again(run: runs.Run, report: Path, folder: Path, links: tuple[str, ...]
 def state_of(run: runs.Run, report: Path, basis: Basis | None = None) -> str:
     """The state of a report: `up to date`, `prose changed`, `missing`, `damaged`, or `older than …`.
 
-    Where only prose has changed the outputs are up to date. It names everything that it is older than: `older than the code and the data`.
+    Where only prose has changed the outputs are up to date. Everything that the report is older than is named:
+    `older than the code and the data`.
     """
     stored = read_state(report)
     if stored is None:

@@ -232,7 +232,7 @@ def _masked(how: str) -> Iterator[None]:
 
 
 def warm_up(parameters: list[dict[str, object]]) -> None:
-    """Compute once what runs with these parameters would compute again each: chosen figures, the compiled page and checks.
+    """Compute once what every run would compute again: the figures of these vintages, the compiled page, checks.
 
     What fails here is left to the runs that need it, each of which will say so.
     """
@@ -243,13 +243,11 @@ def warm_up(parameters: list[dict[str, object]]) -> None:
     nbformat.validate(nbformat.v4.new_notebook())
     pages.TEMPLATES.get_template("report.html.j2")
     with suppress(Exception):
-        from iapt.answers import areas
-        from iapt.show import words
+        from iapt import data
 
         for as_of in {values["as_of"] for values in parameters if "as_of" in values}:
-            words.vintage(as_of)
-        for as_of in {values["as_of"] for values in parameters if "area" in values}:
-            areas.compute_shared(as_of)
+            for table in ("england", "areas", "groups"):
+                data.known(as_of, table)
     gc.collect()
     gc.freeze()  # the collector of each run then leaves these objects alone, and their memory stays shared
     gc.set_threshold(100_000)  # a run is short: looking for garbage often costs more than it frees

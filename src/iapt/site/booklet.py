@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from iapt import runs
-from iapt.show import words
+from iapt import words
 from iapt.site import indexes, pages
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")

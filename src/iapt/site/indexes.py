@@ -1,36 +1,31 @@
 """The site around the reports: front page, areas, data and method, and the gallery for the repository's front."""
 
 import html
-import math
 from pathlib import Path
 
 import pandas as pd
 
-from iapt import data, runs
-from iapt.answers import access, areas, prospects, recovery
-from iapt.data import periods
-from iapt.show import charts, words
+from iapt import charts, data, models, runs, words
+from iapt.data import fy
 from iapt.site import pages
 
 THEN = "-2020"
 """Runs whose names end in this were made with what was known on 1 May 2020."""
-TREND = "figures/area_trend.csv"
-"""The figures of an area by year, in its report."""
-LAST_TARGET = ("2020-05-01", "started_treatment", 1_880_000, "2023-24", "2013-14")
+LAST_TARGET, GOAL = 1_880_000, fy("2023-24")
 
 
 def headline() -> str:
     """The answer of the whole project in two sentences of Markdown."""
-    table = access.outcomes("latest")
-    goal = table.loc["access-2024"]
-    question = prospects.Question(*LAST_TARGET)
-    chance = question.forecast.reach(question.target, question.target_quarters).at["pooled", "probability"]
+    outturn = data.series("started_treatment", "year")[GOAL]
+    quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
+    horizon = (GOAL.asfreq("Q-MAR", "end") - quarters.index[-1]).n
+    chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL).at["pooled", "probability"].round(2)
     return (
-        f"**No. {words.count(goal.outturn)} referrals started treatment in {periods.label(goal.year)}, "
-        f"{words.count(-goal.gap)} ({words.percent(100 - goal.share)}) short of the target of "
-        f"{words.million(goal.target)}.** "
-        "Asked on 1 May 2020, with what was known then, the forecast gave the target a chance of "
-        f"{prospects.nearest_five(chance)}."
+        f"**No. {words.count(outturn)} referrals started treatment in {words.when(GOAL)}, "
+        f"{words.count(LAST_TARGET - outturn)} ({words.percent(100 * (1 - outturn / LAST_TARGET))}) short of the target of "
+        f"{words.million(LAST_TARGET)}.** "
+        "Run on what was known on 1 May 2020, our forecast method gives the target a chance of about "
+        f"{words.chance(chance)}. Nobody made that forecast at the time."
     )
 
 
@@ -39,14 +34,14 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, str]:
     made = [(run, state) for run, state in made if (out / run.name / "notebook.ipynb").exists()]
     there = list(dict.fromkeys(run.name.partition("/")[0] for run, _ in made))
     cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
-    spread = [run for run, _ in made if (out / run.name / TREND).exists()]
+    spread = [run for run, _ in made if "/" in run.name and "area" in run.values()]
     written = {
         "index.html": _write_front(cards, any(run.name.startswith("areas/") for run in spread), there),
         "method/index.html": _write_method(there),
     }
-    for folder in dict.fromkeys(run.name.partition("/")[0] for run in spread if "/" in run.name):
+    for folder in dict.fromkeys(run.name.partition("/")[0] for run in spread):
         inside = [run for run in spread if run.name.startswith(f"{folder}/")]
-        written[f"{folder}/index.html"] = _write_areas(inside, out, there)
+        written[f"{folder}/index.html"] = _write_areas(inside, there)
     return written | {"README.md": _write_gallery(cards)}
 
 
@@ -132,9 +127,9 @@ def _write_method(there: list[str]) -> str:
         "targets": words.Table(
             "targets",
             "National targets and standards",
-            targets[["name", "value", "unit", "year", "note"]]
-            .assign(value=targets["value"].map("{:,.0f}".format), year=targets["year"].replace("", None))
-            .set_axis(["Target", "Value", "Unit", "Year", "How it was set"], axis=1),
+            targets[["name", "value", "unit", "year", "attested", "note"]]
+            .assign(year=targets["year"].str.replace("-", "/").replace("", None))
+            .set_axis(["Target", "Value", "Unit", "Year", "Source", "How it was set"], axis=1),
         ),
         "breaks": words.Table(
             "breaks",
@@ -142,12 +137,22 @@ def _write_method(there: list[str]) -> str:
             breaks[["period", "label", "description"]].set_axis(["From", "Break", "What changed"], axis=1),
         ),
         "sources": list_sources(),
-        "card": prospects.list_model_card(),
+        "card": _list_model_card(),
     }
     shown = {name: table._repr_mimebundle_()["text/html"] for name, table in sections.items()}
     return pages.fill(
         "method.html.j2", "Data and method", "../", "method", there, vintage=pages.capitalise(words.vintage("latest")), **shown
     )
+
+
+def _list_model_card() -> words.Table:
+    card = data.load()["benchmark"]
+    card = card[card["benchmark"] == models.CARD]
+    columns = {"total_inside80": "Inside 80%", "total_inside95": "Inside 95%", "total_error": "Median error"}
+    shown = card.pivot(index="model", columns="metric", values="value")[list(columns)].rename(columns=columns)
+    shown = shown.loc[["pool", *models.POOL]].rename(models.MEANING | {"pool": "the pool"}).rename_axis("Model")
+    caption = f"The same models on {card['series'].max():,} public series ({models.CARD})"
+    return words.table(100 * shown, caption, name="card", **dict.fromkeys(shown, "{:.0f}%"))
 
 
 def list_sources() -> words.Table:
@@ -159,8 +164,9 @@ def list_sources() -> words.Table:
             "Publisher": cards["publisher"],
             "Published": cards["published"].replace("", None),
             "Known after": [f"{lag:.0f} days" if pd.notna(lag) else None for lag in cards["lag_days"]],
-            "Licence": cards["licence"],
             "Address": cards["url"],
+            "Read in": cards["via"].replace("", None),
+            "Licence": cards["licence"],
         }
     )
     return words.Table("sources", "Sources", table)
@@ -169,51 +175,35 @@ def list_sources() -> words.Table:
 # ---------------------------------------------------------------- areas
 
 
-def _write_areas(chosen: list[runs.Run], out: Path, there: list[str]) -> str:
-    """The index of the areas, from the figures that their reports hold."""
-    figures = [pd.read_csv(out / run.name / TREND) for run in chosen]
-    rates = pd.concat(figures)["recovery_value"]
-    bounds = math.floor(rates.quantile(0.01)), math.ceil(rates.quantile(0.99))
+def _write_areas(chosen: list[runs.Run], there: list[str]) -> str:
+    """The index of the areas: a table to sort and to filter, by name, code, town and region."""
+    as_of = chosen[0].values()["as_of"]
+    held = data.areas(["referrals_received", "finished_course", "recovered", "eligible_for_recovery"], as_of).dropna()
+    held = held[held["finished_course"] <= held["referrals_received"]]
+    year = held.drop(index=data.ENGLAND, level="area").index.get_level_values("year").max()
+    now, places, towns = held.xs(year, level="year"), data.places(), data.load()["towns"]
+    items = []
+    for run in chosen:
+        code = data.find_place(run.values()["area"])
+        place, row = places.loc[code], now.loc[code] if code in now.index else None
+        near = towns.loc[towns["board"] == code, "name"].tolist()
+        items.append(
+            {
+                "href": f"{run.name.partition('/')[2]}/index.html",
+                "name": place["name"],
+                "kind": place["type"],
+                "region": places.at[data.region_of(code), "name"],
+                "find": html.escape(" ".join([place["name"], code, *near]).lower()),
+                "cells": ["–"] * 3
+                if row is None
+                else [
+                    words.count(row["referrals_received"]),
+                    f"{100 * row['finished_course'] / row['referrals_received']:.1f}",
+                    words.percent(100 * row["recovered"] / row["eligible_for_recovery"], 1),
+                ],
+            }
+        )
     return pages.fill(
-        "areas.html.j2",
-        "Areas",
-        "../",
-        "areas",
-        there,
-        items=[_describe_area(run, table, bounds) for run, table in zip(chosen, figures)],
-        vintage=pages.capitalise(words.vintage(chosen[0].values()["as_of"])),
-        standard=_draw_path(pd.Series(recovery.standard(), range(2)), bounds),
-        standard_rate=words.percent(recovery.standard()),
-        bounds=[words.percent(bound) for bound in bounds],
-        wide=True,
-    )
-
-
-def _describe_area(run: runs.Run, table: pd.DataFrame, bounds: tuple[float, float]) -> dict:
-    """One entry of the index: `table` holds the area first, then its region, then England."""
-    code = table["area"].iloc[0]
-    england, own = (
-        table[table["area"] == area].set_index("period")["recovery_value"] for area in (areas.ENGLAND, code)
-    )
-    own = own.reindex(england.index)
-    known = own.dropna()
-    return {
-        "href": f"{run.name.partition('/')[2]}/index.html",
-        "name": table["name"].iloc[0],
-        "kind": areas.places().at[code, "type"],
-        "find": html.escape(f"{table['name'].iloc[0]} {code}".lower()),
-        "rate": f"{words.percent(known.iloc[-1], 1)} in {known.index[-1]}",
-        "since": f"{words.percent(known.iloc[0], 1)} in {known.index[0]}",
-        "line": _draw_path(own, bounds),
-        "england": _draw_path(england, bounds),
-    }
-
-
-def _draw_path(y: pd.Series, bounds: tuple[float, float], width: float = 100, height: float = 36) -> str:
-    """The values from left to right as the path of an SVG of this size; the line stops at gaps."""
-    low, high = bounds
-    step = width / max(len(y) - 1, 1)
-    drawn = y.notna().tolist()
-    spots = (f"{place * step:.1f},{height * (high - value) / (high - low):.1f}" for place, value in enumerate(y))
-    starts = (f"L{spot}" if before else f"M{spot}h0" for spot, before in zip(spots, [False, *drawn]))
-    return "".join(part for part, shown in zip(starts, drawn) if shown)
+        "areas.html.j2", "Areas", "../", "areas", there, items=items, year=words.when(year),
+        vintage=pages.capitalise(words.vintage(as_of)), wide=True,
+    )  # fmt: skip

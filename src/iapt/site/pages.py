@@ -15,7 +15,7 @@ import mistune
 
 import iapt
 from iapt import runs
-from iapt.show import charts, words
+from iapt import charts, words
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -98,22 +98,35 @@ def capitalise(text: str) -> str:
 
 
 def collect_parts(notebook: dict) -> list[dict]:
-    """What a page shows of an executed notebook, in order: headings, answer, text, charts, tables, code."""
+    """What a page shows of an executed notebook: heading, answer, then text, charts, tables and code in order.
+
+    The answer is the first output of Markdown. Frames and printed text are folded away with the code that made them.
+    """
     parts, answered = [], False
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         tags = set(cell["metadata"].get("tags", []))
         if cell["cell_type"] == "markdown":
             if "ask" not in tags:
-                parts.append({"kind": "heading" if not parts else "html", "html": to_html(source)})
+                parts.append({"kind": "heading" if not parts else "html", "html": add_anchors(to_html(source))})
             continue
+        shown = []
         for part in filter(None, map(_read_output, cell["outputs"])):
-            if part["kind"] == "html" and not answered:
-                part["kind"], answered = "answer", True
-            parts.append(part)
-        if not tags & set(FOLDED):
-            parts.append({"kind": "code", "text": source})
+            if part["kind"] == "text":
+                shown.append(part["text"])
+            elif part["kind"] == "html" and not answered:
+                answered = True
+                parts.insert(1, part | {"kind": "answer"})
+            else:
+                parts.append(part)
+        if shown or not tags & set(FOLDED):
+            parts.append({"kind": "code", "text": source, "shown": shown})
     return parts
+
+
+def add_anchors(text: str) -> str:
+    """The HTML with an address for each heading of the second level."""
+    return re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{words.slug(found[1])}">{found[1]}</h2>', text)
 
 
 def _read_output(output: dict) -> dict | None:
@@ -122,7 +135,9 @@ def _read_output(output: dict) -> dict | None:
         for mime, content in output.get("data", {}).items()
     }
     if charts.MIME in bundle:
-        return {"kind": "chart", "card": bundle[charts.MIME], **embed(bundle["image/svg+xml"])}
+        card = bundle[charts.MIME]
+        narrow = base64.b64encode(card["narrow"].encode()).decode()
+        return {"kind": "chart", "card": card, "narrow": narrow, **embed(bundle["image/svg+xml"])}
     if words.TABLE_MIME in bundle:
         return {"kind": "table", "card": bundle[words.TABLE_MIME], "html": bundle["text/html"]}
     if "text/markdown" in bundle:

@@ -1,1 +1,0 @@
-"""What notebooks show: sentences, tables and charts in one style."""

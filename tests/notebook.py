@@ -1,0 +1,44 @@
+"""Notebooks run in the process of a test, so that the test can look at their DataFrames, charts and tables by name."""
+
+import ast
+import json
+
+from IPython.display import Markdown
+
+from iapt.charts import Chart
+from iapt.paths import NOTEBOOKS
+from iapt.words import Table
+
+
+class Shown(dict):
+    """The names that a notebook leaves behind; `shown` holds what its cells display, in order."""
+
+    shown: list[object]
+
+    def named(self, name: str) -> object:
+        """The chart or table of this name. Raises StopIteration where the notebook shows none."""
+        return next(result for result in self.shown if isinstance(result, Chart | Table) and result.name == name)
+
+    @property
+    def headline(self) -> str:
+        return next(result.data for result in self.shown if isinstance(result, Markdown))
+
+
+def run(stem: str, edit: dict[str, str] | None = None, **parameters: object) -> Shown:
+    """Run the code cells of a notebook with these parameters, after replacing text in them as `edit` says."""
+    names, shown = Shown(), []
+    for cell in json.loads((NOTEBOOKS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        for old, new in (edit or {}).items():
+            source = source.replace(old, new)
+        *body, last = ast.parse(source).body
+        if not isinstance(last, ast.Expr):
+            body, last = [*body, last], None
+        exec(compile(ast.Module(body, []), stem, "exec"), names)
+        shown.append(eval(compile(ast.Expression(last.value), stem, "eval"), names) if last else None)
+        if "parameters" in cell["metadata"].get("tags", []):
+            names.update(parameters)
+    names.shown = shown
+    return names

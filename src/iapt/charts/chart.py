@@ -4,9 +4,6 @@ A chart is laid out when it is shown, so that what was added to it in between ha
 `.figure` and `.axes` are there for everything that the builders do not draw.
 """
 
-import html
-import io
-import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from PIL import Image
 
 from iapt import words
+from iapt.charts import picture
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -52,14 +49,12 @@ STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.sta
     "text.color": INK,
     "xtick.color": QUIET,
     "ytick.color": QUIET,
-    "ytick.major.size": 0,
-    "svg.hashsalt": "iapt",
-    "figure.dpi": 100,
+    "ytick.left": False,
+    "figure.dpi": 72,
 }
 """Every setting, from matplotlib's own defaults, so that no user's settings change a chart."""
 WIDE, NARROW = 6.8, 3.75
 """Inches across: on a page, and on a telephone, where 3.75 inches are its 360 pixels."""
-PNG_DPI = 144
 
 
 @dataclass
@@ -135,38 +130,28 @@ class Chart:
 
     def render(self, kind: str, width: float = WIDE) -> bytes:
         """The picture as `svg` or `png`, so many inches wide: the same bytes for the same data."""
-        buffer = io.BytesIO()
+        pen = self._draw(width)
+        return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
+
+    def _draw(self, width: float) -> picture.Pen:
         with mpl.rc_context(STYLE):
             self._lay_out(width)
-            if kind == "svg":
-                for number, (artist, _) in enumerate(self.tips):
-                    artist.set_gid(f"tip-{number}")
-                self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-                return _shrink(self._add_tips(buffer.getvalue().decode())).encode()
-            self.figure.savefig(buffer, format="rgba", dpi=PNG_DPI)
-        size = tuple((self.figure.get_size_inches() * PNG_DPI).astype(int))
-        return _reduce(Image.frombuffer("RGBA", size, buffer.getbuffer(), "raw", "RGBA", 0, 1))
+            for number, (artist, _) in enumerate(self.tips):
+                artist.set_gid(f"tip-{number}")
+            return picture.draw(self.figure, {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)})
 
-    def _add_tips(self, svg: str) -> str:
-        """The SVG with the value of each point as its title, which browsers show on hover."""
-        for number, (_, texts) in enumerate(self.tips):
-            start = svg.find(f'<g id="tip-{number}"')
-            if start < 0:
-                continue
-            end = svg.find('<g id="', start + 1)
-            titles = iter(texts)
-            fill = lambda use: f"{use[0][:-2]}><title>{html.escape(next(titles, ''))}</title></use>"
-            svg = svg[:start] + re.sub(r"<use [^>]*/>", fill, svg[start:end], count=len(texts)) + svg[end:]
-        return svg
+    def _write(self, pen: picture.Pen, width: float) -> str:
+        return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        narrow, wide = (self._draw(width) for width in (NARROW, WIDE))
         card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
         card["csv"] = self.data.to_csv(index=False, lineterminator="\n", float_format="%.9g")
-        card["narrow"] = self.render("svg", NARROW).decode()
+        card["narrow"] = self._write(narrow, NARROW)
         bundle = {
             "text/plain": f"{self.title}\n\n{self.alt}",
-            "image/svg+xml": self.render("svg").decode(),
-            "image/png": self.render("png"),
+            "image/svg+xml": self._write(wide, WIDE),
+            "image/png": picture.to_png(wide),
             MIME: card,
         }
         return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
@@ -280,19 +265,3 @@ def balance(text: str, width: int) -> list[str]:
         for narrow in range(len(text) // len(lines), width + 1)
         if len(even := textwrap.wrap(text, narrow)) == len(lines)
     )
-
-
-def _reduce(picture: Image.Image) -> bytes:
-    """The picture as a PNG of 64 colours, a quarter of the size, its white as white as the page."""
-    small = picture.convert("RGB").quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    small.putpalette([255 if part >= 250 else part for part in small.getpalette()])
-    buffer = io.BytesIO()
-    small.save(buffer, "png")
-    return buffer.getvalue()
-
-
-def _shrink(svg: str) -> str:
-    """The same SVG in half the size: no line breaks, hundredths of a point, short names for glyphs."""
-    svg = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", svg))
-    svg = re.sub(r' [dxy]="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
-    return svg.replace("DejaVuSans-Bold-", "B").replace("DejaVuSans-", "D") + "\n"

@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from iapt import words
 from iapt.charts import picture
@@ -261,8 +261,9 @@ class Chart:
         deepest = 1
         for panel in self.panels:
             axis = panel.axes.xaxis
-            if panel.periods is None and isinstance(axis.get_major_formatter(), FixedFormatter):
-                panel.names = panel.names or list(zip(axis.get_ticklocs(), axis.get_major_formatter().seq))
+            if panel.periods is None and isinstance(axis.get_major_locator(), FixedLocator):
+                ticks = axis.get_ticklocs()
+                panel.names = panel.names or list(zip(ticks, axis.get_major_formatter().format_ticks(ticks)))
                 size, room = max(SMALL, axis.get_ticklabels()[0].get_fontsize()), (across - 64) / len(panel.names)
                 widest = max(measure(word, size) for _, name in panel.names for word in name.split())
                 step = int(np.ceil((widest + 5) / room))

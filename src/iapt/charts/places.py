@@ -15,7 +15,7 @@ from iapt.charts.picture import ASCENT, DESCENT, Pen, measure, wrap
 
 AROUND = [
     (radius * across, radius * up)
-    for radius in (6, 12, 20, 30, 42)
+    for radius in (6, 12, 20, 30, 42, 56, 72)
     for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
 ]
 """Where the name of a point may stand, the best first."""
@@ -66,8 +66,9 @@ def place_tags(axes: Axes, tags: list[dict], labels: list[Artist], edge: float) 
         lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
         extent = [max(measure(line, size) for line in lines), size * (ASCENT + DESCENT) * 1.1 * len(lines)]
         spot = places[where].transform(tag["at"])
-        boxes = [_box(spot, np.array(shift), np.array(extent[::-1] if angle else extent)) for shift in tag["shifts"]]
-        best = int(np.argmin([_cost(box, taken, dots, inside) + rank for rank, box in enumerate(boxes)]))
+        room = np.array(extent[::-1] if angle else extent)
+        boxes = [_box(spot, np.array(shift), room, inside) for shift in tag["shifts"]]
+        best = int(np.argmin([_cost(box, taken, dots) + rank for rank, box in enumerate(boxes)]))
         box = boxes[best]
         taken.append(box)
         drawn.append(
@@ -103,13 +104,13 @@ def _sample(axes: Axes) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _box(spot: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Bbox:
-    """The room of a text of this size that begins so far from a spot and grows away from it."""
-    return Bbox.from_bounds(*(spot + shift + size * (np.sign(np.round(shift, 1)) - 1) / 2), *size)
+def _box(spot: np.ndarray, shift: np.ndarray, size: np.ndarray, inside: Bbox) -> Bbox:
+    """The room of a text of this size that begins so far from a spot and grows away from it, moved inside the frame."""
+    low = spot + shift + size * (np.sign(np.round(shift, 1)) - 1) / 2
+    return Bbox.from_bounds(*np.maximum(inside.min, np.minimum(low, inside.max - size)), *size)
 
 
-def _cost(box: Bbox, taken: list[Bbox], dots: np.ndarray, inside: Bbox) -> float:
-    """What speaks against a place: other texts and the frame above all, then the lines and points that it covers."""
+def _cost(box: Bbox, taken: list[Bbox], dots: np.ndarray) -> float:
+    """What speaks against a place: other texts above all, then the lines and points that it covers."""
     covered = ((dots > box.min - 2) & (dots < box.max + 2)).all(axis=1).sum()
-    outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
-    return 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 20 * covered
+    return 1000 * sum(box.overlaps(other) for other in taken) + 20 * covered

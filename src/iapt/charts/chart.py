@@ -143,7 +143,7 @@ class Chart:
         figure.set_layout_engine("none")
         self.figure, bounds = figure, [tuple(np.round(axes.get_position().bounds, 3)) for axes in figure.axes]
         self.columns = len({x for x, *_ in bounds})
-        self.arranged = bounds if len({size for *_, size in bounds}) > 1 else []
+        self.arranged = bounds if len({bound[2:] for bound in bounds}) > 1 else []
         self.panels = [Panel(axes, "" if self.arranged else axes.get_title().replace("_", " ")) for axes in figure.axes]
         for panel in self.panels:
             if panel.heading:

@@ -205,7 +205,7 @@ def _write_text(mark: Mark) -> str:
 def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) -> str:
     gc, seen = mark.gc, mark.path.vertices[~np.isin(mark.path.codes, (Path.STOP, Path.CLOSEPOLY))]
     style, fill, width = "", mark.fill, gc.get_linewidth()
-    if not len(seen) or (fill is None or fill[3:] == (0,)) and not width:
+    if not len(seen) or (fill is None or fill[3:] == (0,)) and not width and not mark.title:
         return ""
     forced = gc.get_alpha() if gc.get_forced_alpha() else None
     style += f' fill="{to_hex(fill) if fill is not None else "none"}"'

@@ -43,6 +43,7 @@ def _advance(letter: str, bold: bool) -> float:
     return _font(1000, bold).getlength(letter) / 1000
 
 
+@functools.lru_cache(4096)
 def measure(text: str, size: float, bold: bool = False) -> float:
     """The width of a line of text in points."""
     return size * sum(_advance(letter, bold) for letter in text)
@@ -210,7 +211,8 @@ def _write_text(mark: Mark) -> str:
 
 
 def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) -> str:
-    gc, seen = mark.gc, mark.path.vertices[~np.isin(mark.path.codes, (Path.STOP, Path.CLOSEPOLY))]
+    gc, codes = mark.gc, mark.path.codes
+    seen = mark.path.vertices[(codes != Path.STOP) & (codes != Path.CLOSEPOLY)]
     style, fill, width = "", mark.fill, gc.get_linewidth()
     if not len(seen):
         return ""
@@ -236,7 +238,7 @@ def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) 
         frame = tuple(map(_number, (clip.x0, height - clip.y1, clip.width, clip.height)))
         style += f' clip-path="url(#{clips.setdefault(frame, f"{name}-{len(clips)}")})"'
     end = f"><title>{html.escape(mark.title, quote=False)}</title></{{}}>" if mark.title else "/>"
-    if len(seen) == 25 and Path.CURVE4 in mark.path.codes:
+    if len(seen) == 25 and Path.CURVE4 in codes:
         x, y = (low + high) / 2
         return f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number((high - low)[0] / 2)}"{style}{end.format("circle")}'
     return f'<path d="{_write_path(mark.path)}"{style}{end.format("path")}'

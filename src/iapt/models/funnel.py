@@ -121,16 +121,17 @@ def between(away: np.ndarray, error: np.ndarray) -> np.ndarray:
     """
     away, error, edge = np.atleast_2d(away), np.asarray(error), ndtri(1 - TRIM)
     kept = 1 - 2 * TRIM * (1 - edge**2) - 2 * edge * np.exp(-(edge**2) / 2) / np.sqrt(2 * np.pi)
-    aim = kept * (1 - 1 / away.shape[1])
+    aim, reach = kept * (1 - 1 / away.shape[1]), TRIM * (away.shape[1] - 1)
+    k, place = int(reach), reach % 1
 
     def square(tau2: np.ndarray) -> np.ndarray:
-        scores = away / np.sqrt(error**2 + tau2[:, None])
-        edges = np.quantile(scores, [TRIM, 1 - TRIM], axis=1)[..., None]
-        return np.mean(np.clip(scores, *edges) ** 2, axis=1)
+        scores = np.sort(away / np.sqrt(error**2 + tau2[:, None]), axis=1)
+        edges = [(1 - place) * scores[:, i] + place * scores[:, j] for i, j in ((k, k + 1), (-1 - k, -2 - k))]
+        return np.mean(np.clip(scores, *np.array(edges)[..., None]) ** 2, axis=1)
 
     low, high = np.zeros(len(away)), (away**2).max(axis=1) / aim
     some = square(low) > aim
-    for _ in range(40):
+    for _ in range(30):
         middle = (low + high) / 2
         above = square(middle) > aim
         low, high = np.where(above, middle, low), np.where(above, high, middle)

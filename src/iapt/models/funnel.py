@@ -111,6 +111,14 @@ def transform(part: pd.Series, whole: pd.Series, kind: str) -> tuple[pd.Series, 
     return np.arcsin(np.sqrt(part / whole)), 0.5 / np.sqrt(whole)
 
 
+def shift(
+    first: tuple[pd.Series, pd.Series], last: tuple[pd.Series, pd.Series], kind: str
+) -> tuple[pd.Series, pd.Series]:
+    """How far shares moved, on the scale of `transform`, and the standard error of chance; each year as part, whole."""
+    (old, old_error), (new, new_error) = (transform(part, whole, kind) for part, whole in (first, last))
+    return new - old, np.hypot(old_error, new_error)
+
+
 def between(away: np.ndarray, error: np.ndarray) -> np.ndarray:
     """tau squared: the variance of `away` (last axis: institutions) beyond its standard `error`; one value a row.
 

@@ -28,7 +28,7 @@ MAPPED = (
     "finished_per_1000",
 )
 SHADES = 5
-"""Classes of equal width between the lowest and the highest value of a map."""
+"""Classes of a map, each with a fifth of the boards."""
 TILE = 80
 """Units of a tile's side in the map."""
 
@@ -46,8 +46,7 @@ def render(made: list[runs.Run], there: list[str]) -> dict[str, str]:
         "years": [words.when(each) for each in held.index.unique("year")],
         "year": words.when(year),
         "regions": list(dict.fromkeys(item["region"] for item in items if item["kind"] == "icb")),
-        "vintage": f"{pages.capitalise(words.vintage(as_of)).partition(',')[0]}, to {words.when(year)}",
-        "wide": True,
+        "vintage": pages.describe_vintage(made[0]),
     }
     filled = {
         "areas": pages.fill("areas.html.j2", "All areas", "areas", there, begun=_list_begun(there), **shared),
@@ -136,21 +135,20 @@ def _draw_maps(items: list[dict]) -> list[dict]:
 def _draw_map(measure: str, boards: list[dict], layout: pd.DataFrame) -> dict:
     label, form = MEASURES[measure]
     values = pd.Series({item["code"]: item["cells"][measure]["value"] for item in boards}, dtype=float)
-    low, wide = values.min(), (values.max() - values.min()) / SHADES or 1
+    limits = values.quantile([step / SHADES for step in range(SHADES + 1)]).tolist()
     tiles = []
     for item in boards:
         place, cell = layout.loc[item["code"].upper()], item["cells"][measure]
-        shade = 0 if pd.isna(cell["value"]) else min(SHADES, 1 + int((cell["value"] - low) / wide))
+        shade = 0 if pd.isna(cell["value"]) else max(1, sum(cell["value"] > limit for limit in limits[:-1]))
         tiles.append(
             {
                 "href": f"../{item['code']}/index.html",
                 "x": TILE * int(place["column"]),
                 "y": TILE * int(place["row"]),
-                "lines": textwrap.wrap(place["name"], 9, break_long_words=False, break_on_hyphens=False)[:3],
+                "lines": textwrap.wrap(place["name"], 8, break_long_words=False, break_on_hyphens=False)[:3],
                 "name": item["name"],
                 "shown": cell["shown"],
                 "shade": shade,
             }
         )
-    steps = [form.format(low + wide * step) for step in range(SHADES + 1)]
-    return {"name": measure, "label": label, "tiles": tiles, "steps": steps}
+    return {"name": measure, "label": label, "tiles": tiles, "steps": [form.format(limit) for limit in limits]}

@@ -36,9 +36,9 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
     there = [run.name for run, _ in made]
     cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
     local = [run for run, _ in made if run.name.startswith("areas/") and "area" in run.parameters]
-    files = downloads.write()
+    answer, files = headline(), downloads.write()
     written = {
-        "index.html": _write_front(cards, there),
+        "index.html": _write_front(cards, there, answer),
         "method/index.html": _write_method(there),
         "glossary/index.html": pages.fill("glossary.html.j2", "Glossary", "glossary", there, terms=_explain_terms()),
         "sources/index.html": _write_sources(there),
@@ -48,7 +48,7 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
             files=[{"path": path, "size": f"{len(content) / 1e6:.1f} MB"} for path, content in files.items()],
             pdf=(out / "reports.pdf").exists(), figures=len(downloads.list_figures()),
         ),
-        "README.md": _write_gallery(cards),
+        "README.md": _write_gallery(cards, answer),
     }  # fmt: skip
     if local:
         written |= areas.render(local, there)
@@ -88,7 +88,7 @@ def read_card(run: runs.Run, state: str, folder: Path) -> dict:
 # ---------------------------------------------------------------- front page and gallery
 
 
-def _write_front(cards: list[dict], there: list[str]) -> str:
+def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
     listed = runs.load()
     groups = dict.fromkeys(card["group"] for card in cards)
     with_areas = any(name.startswith("areas/") for name in there)
@@ -111,8 +111,7 @@ def _write_front(cards: list[dict], there: list[str]) -> str:
             if title in groups
         ],
         figures=list_headlines() if whole else [],
-        answer=pages.to_html(headline()) if whole else "",
-        wide=True,
+        answer=pages.to_html(answer) if whole else "",
     )  # fmt: skip
 
 
@@ -162,7 +161,7 @@ def list_headlines() -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def _write_gallery(cards: list[dict]) -> str:
+def _write_gallery(cards: list[dict], answer: str) -> str:
     lines = [
         "<!-- written by iapt report -->",
         "",
@@ -170,7 +169,7 @@ def _write_gallery(cards: list[dict]) -> str:
         "",
         "Made by `iapt report` from the figures in `data/`, which also makes the pages: open `index.html`.",
         "",
-        headline(),
+        answer,
         "",
     ]
     for card in cards:
@@ -207,7 +206,7 @@ def _write_method(there: list[str]) -> str:
         ),
         "card": _list_model_card(),
     }
-    return pages.fill("method.html.j2", "Data and method", "method", there, wide=True, **_show(sections))
+    return pages.fill("method.html.j2", "Data and method", "method", there, **_show(sections))
 
 
 def _show(tables: dict[str, words.Table]) -> dict[str, str]:
@@ -229,7 +228,7 @@ def _explain_terms() -> dict[str, dict]:
 
 
 def _write_sources(there: list[str]) -> str:
-    return pages.fill("sources.html.j2", "Sources", "sources", there, wide=True, **_show({"sources": list_sources()}))
+    return pages.fill("sources.html.j2", "Sources", "sources", there, **_show({"sources": list_sources()}))
 
 
 def list_sources() -> words.Table:

@@ -3,6 +3,7 @@
 import html
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -53,20 +54,19 @@ def link_terms(text: str, root: str, seen: set[str]) -> str:
     return "".join(parts)
 
 
-def link_names(text: str, folder: str, there: list[str], root: str) -> str:
-    """The HTML of a table with the names of areas linked to their pages, as far as these are there.
+def find_pages(there: Iterable[str]) -> dict[str, str]:
+    """The names of areas as HTML, with the folders of their pages, as far as these are there."""
+    places, there = data.places()["name"], set(there)
+    pages = {html.escape(name): f"areas/{code.lower()}" for code, name in places.items()}
+    return {name: page for name, page in pages.items() if page in there}
 
-    `folder` is the page's own, which it does not link to.
-    """
-    pages = {
-        html.escape(place.name): f"areas/{place.Index.lower()}"
-        for place in data.places().itertuples()
-        if f"areas/{place.Index.lower()}" in there
-    }
+
+def link_names(text: str, pages: dict[str, str], root: str) -> str:
+    """The HTML of a table with the names of areas linked to their pages."""
 
     def refer(found: re.Match) -> str:
         page = pages.get(found[1])
-        return f'<td><a href="{root}{page}/index.html">{found[1]}</a></td>' if page and page != folder else found[0]
+        return f'<td><a href="{root}{page}/index.html">{found[1]}</a></td>' if page else found[0]
 
     return re.sub(r"<td>([^<]+)</td>", refer, text) if pages else text
 

@@ -93,7 +93,6 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
         "dates": about.dates(),
         "description": f"{title}: official figures of NHS talking therapies in England, with their sources.",
         "picture": "",
-        "wide": False,
     }
     return TEMPLATES.get_template(template).render(**(frame | parts))
 
@@ -107,12 +106,16 @@ def _read_frame() -> tuple[str, str]:
 def describe_vintage(run: runs.Run) -> str:
     """Of when the figures of a run are: its vintage, and the newest year where its figures are of areas or groups."""
     as_of = run.values()["as_of"]
-    table = ANNUAL.get(run.notebook.stem)
-    held = data.known(as_of, table)["period"] if table else []
-    if not len(held):
-        return capitalise(words.vintage(as_of))
-    known = "Newest figures" if as_of == "latest" else capitalise(words.vintage(as_of))
-    return f"{known}, to {words.when(held.max())}"
+    known, table = capitalise(words.vintage(as_of)), ANNUAL.get(run.notebook.stem)
+    newest = find_newest(table, as_of) if table else ""
+    return f"{known.partition(',')[0]}, to {newest}" if newest else known
+
+
+@data.remember
+def find_newest(table: str, as_of: str) -> str:
+    """The newest year of a table that was known on a day, for people; empty where none was."""
+    held = data.known(as_of, table)["period"]
+    return words.when(held.max()) if len(held) else ""
 
 
 def describe_settings(run: runs.Run) -> str:
@@ -159,9 +162,9 @@ def collect_parts(notebook: dict) -> list[dict]:
 
 def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
     """The parts with an address for each heading, figure and table, terms and names of areas linked, and a contents list."""
-    root, seen, taken = find_root(folder), set(), set()
-    taken |= {part["card"]["name"] for part in parts if part["kind"] == "chart"}
-    finished, contents = [], []
+    root, seen, finished, contents = find_root(folder), set(), [], []
+    taken = {part["card"]["name"] for part in parts if part["kind"] == "chart"}
+    areas = links.find_pages(name for name in there if name != folder)
     for part in parts:
         if part["kind"] in ("html", "answer"):
             text, headings = add_anchors(part["html"], taken)
@@ -169,7 +172,7 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
             part = part | {"html": links.link_terms(text, root, seen)}
         elif part["kind"] == "table":
             name = _take(f"table_{part['card']['name']}", taken)
-            part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), folder, there, root)}
+            part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}
         finished.append(part)
     if len(contents) > 2:
         place = 1 + max((i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer")), default=0)

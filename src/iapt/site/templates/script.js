@@ -76,7 +76,6 @@ if (compare) {
     if (text !== undefined) made.textContent = text;
     return made;
   };
-  const write = (value) => value === null ? "–" : value.toLocaleString("en-GB", { maximumFractionDigits: 1 });
   const draw = () => {
     const lines = [...new Set(areas.map((input) => input.value).filter(Boolean))].map((code) => {
       const row = table.querySelector(`[data-code="${code}"]`);
@@ -84,14 +83,16 @@ if (compare) {
       return { name: row.cells[0].textContent, values: cell.dataset.series.split(",").map((text) => text === "" ? null : Number(text)) };
     });
     const held = lines.flatMap((line) => line.values).filter((value) => value !== null);
-    const top = Math.max(...held, 0), rough = (top || 1) / 4, power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
-    const end = Math.ceil(top / step) * step || step;
-    const x = (index) => 70 + index * 590 / Math.max(1, years.length - 1), y = (value) => 310 - value / end * 280;
+    const high = Math.max(...held, 0), low = Math.min(...held, high), rough = Math.max(high - low, high / 5, 1) / 3;
+    const power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
+    const start = Math.floor(low / step) * step, end = Math.ceil(high / step) * step || step;
+    const digits = high >= 1000 ? 0 : 1;
+    const write = (value) => value === null ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const x = (index) => 70 + index * 590 / Math.max(1, years.length - 1), y = (value) => 310 - (value - start) / (end - start) * 280;
     const label = measure.selectedOptions[0].textContent, title = `${label}, ${lines.map((line) => line.name).join("; ")}`;
     drawing.setAttribute("aria-label", `Line chart: ${title}; the table below has the values`);
     drawing.replaceChildren();
-    for (let value = 0; value <= end + step / 2; value += step)
+    for (let value = start; value <= end + step / 2; value += step)
       drawing.append(element("line", { class: "grid", x1: 70, x2: 660, y1: y(value), y2: y(value) }), element("text", { x: 62, y: y(value) + 6, "text-anchor": "end" }, write(value)));
     years.forEach((year, index) => drawing.append(element("text", { x: x(index), y: 338, "text-anchor": "middle" }, year)));
     lines.forEach((line, number) => {

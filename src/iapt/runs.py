@@ -46,7 +46,9 @@ class Run:
     def values(self) -> dict[str, object]:
         """All parameters that the notebook runs with, checked. Raises ParameterError."""
         try:
-            return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+            notebook = read_notebook(self.notebook)
+            first = parameters.read_first_day(notebook)
+            return parameters.validate(parameters.read(notebook), self.parameters, first)
         except parameters.ParameterError as error:
             raise parameters.ParameterError(f"{self.name}: {error}") from None
 

@@ -59,23 +59,22 @@ def read(notebook: dict) -> dict[str, Parameter]:
     return found
 
 
-def read_first_day(notebook: dict) -> str:
-    """The first vintage with enough figures for a notebook, which its call of `check` names; empty where it names none.
-
-    Cells that are no Python, such as those with magics, are passed over.
-    """
+def read_days(notebook: dict) -> dict[str, str]:
+    """The days that a notebook names where it calls `check`, such as `first`; empty where it names none."""
     for source in ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"):
         if "parameters.check(" in source:
-            for node in ast.walk(ast.parse(source)):
-                if isinstance(node, ast.keyword) and node.arg == "first" and isinstance(node.value, ast.Constant):
-                    return str(node.value.value)
-    return ""
+            keywords = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword)]
+            return {node.arg: ast.literal_eval(node.value) for node in keywords if node.arg in ("first", "looks_at")}
+    return {}
 
 
-def validate(defined: dict[str, Parameter], given: dict[str, object], first: str = "") -> dict[str, object]:
+def validate(
+    defined: dict[str, Parameter], given: dict[str, object], *, first: str = "", looks_at: str = ""
+) -> dict[str, object]:
     """All values that a notebook will run with: what is given, the defaults for the rest.
 
-    Raises ParameterError for an unknown name, a wrong type, a value that its rule refuses, or a vintage before `first`.
+    `first` and `looks_at` are as for `check`. Raises ParameterError for an unknown name, a wrong type, a value that its
+    rule refuses, or a vintage before `first`.
     """
     for name in given:
         find(name, defined)
@@ -85,7 +84,7 @@ def validate(defined: dict[str, Parameter], given: dict[str, object], first: str
     for name, rule in RULES.items():
         if name in values:
             try:
-                rule(values)
+                rule(values | {"as_of": looks_at} if looks_at and name != "as_of" else values)
             except ValueError as error:
                 text = str(error)
                 raise ParameterError(text if text.startswith(name) else f"{name}: {text}") from None
@@ -104,11 +103,12 @@ def find(name: str, defined: dict[str, Parameter]) -> Parameter:
     return defined[name]
 
 
-def check(namespace: dict, *, first: str = "") -> None:
+def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
-    `first` is the first vintage with enough figures for this notebook, such as 2020-01-15; the command reads it here.
+    `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
+    that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
     kinds = namespace.get("__annotations__", {})
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
@@ -117,7 +117,7 @@ def check(namespace: dict, *, first: str = "") -> None:
         for name, value in namespace.items()
         if isinstance(value, (str, int, float, list, dict, tuple)) and not re.match("_|(In|Out)$", name)
     }
-    validate(defined, plain, first)
+    validate(defined, plain, first=first, looks_at=looks_at)
 
 
 def parse(text: str, parameter: Parameter) -> object:
@@ -194,11 +194,11 @@ def _check_start(values: dict) -> None:
 
     year = periods.parse(values["start"].replace("/", "-"), "year")
     first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
-    newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
-    if not first <= year <= last or sum(newest >= periods.parts(year, "quarter")[0]) < FEWEST_QUARTERS:
+    quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
+    if not first <= year <= last or len(data.unbroken(quarters[year:])) < FEWEST_QUARTERS:
         raise ValueError(
             f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
-            f"{FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
+            f"{FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
         )
 
 

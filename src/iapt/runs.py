@@ -47,8 +47,7 @@ class Run:
         """All parameters that the notebook runs with, checked. Raises ParameterError."""
         try:
             notebook = read_notebook(self.notebook)
-            first = parameters.read_first_day(notebook)
-            return parameters.validate(parameters.read(notebook), self.parameters, first)
+            return parameters.validate(parameters.read(notebook), self.parameters, **parameters.read_days(notebook))
         except parameters.ParameterError as error:
             raise parameters.ParameterError(f"{self.name}: {error}") from None
 

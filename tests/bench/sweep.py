@@ -40,8 +40,8 @@ def list_sets(run: runs.Run) -> list[runs.Run]:
     """The run with each set of the grid's values that its notebook takes, from the first day that it names on."""
     notebook = runs.read_notebook(run.notebook)
     names = [name for name in parameters.read(notebook) if name in GRID]
-    first = list(filter(None, [parameters.read_first_day(notebook)]))
-    grid = GRID | {"as_of": [*first, *GRID["as_of"]]}
+    first = parameters.read_days(notebook).get("first", GRID["as_of"][0])
+    grid = GRID | {"as_of": sorted({first, *GRID["as_of"]})}
     sets = [dict(zip(names, values)) for values in itertools.product(*(grid[name] for name in names))]
     return [
         replace(run, name=f"{run.name}-{number}", parameters=run.parameters | values, each="")

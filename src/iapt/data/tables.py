@@ -144,7 +144,7 @@ def _check_parts(file: str, rows: pd.DataFrame, measures: pd.DataFrame, unit: in
     slack = rows["rounded_to"].fillna(unit) - 1 if "rounded_to" in rows else unit - 1
     wide = rows.assign(slack=slack, row=rows.index).pivot(index=place, columns="measure", values=["value", "slack", "row"])
     value, slack, row = (wide[part].astype(float) for part in ("value", "slack", "row"))
-    for made in differences[differences[["numerator", "denominator"]].isin(value).all(axis="columns")].itertuples():
+    for made in differences[differences[["numerator", "denominator"]].isin(list(value)).all(axis="columns")].itertuples():
         for part, total in ((value, value[made.numerator] - value[made.denominator]),
                             (slack, slack[made.numerator] + slack[made.denominator])):  # fmt: skip
             part[made.measure] = part[made.measure].fillna(total) if made.measure in part else total

@@ -105,9 +105,9 @@ def check(namespace: dict, *, first: str = "") -> None:
         and isinstance(value, (str, int, float, list, dict, tuple))
         and name not in ("In", "Out")
     }
-    validate(defined, plain)
-    if namespace["as_of"] < first:
+    if str(namespace["as_of"]) < first:
         raise ParameterError(f"as_of is {namespace['as_of']}; this notebook has figures from {first}, or take latest")
+    validate(defined, plain)
 
 
 def parse(text: str, parameter: Parameter) -> object:
@@ -196,11 +196,11 @@ def _check_start(values: dict) -> None:
 
     year = _parse_year(values, "start")
     first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
-    newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
-    if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
+    held = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
+    if not first <= year <= last or len(data.unbroken(held[year:])) < FEWEST_QUARTERS:
         raise ParameterError(
             f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
-            f"{FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
+            f"{FEWEST_QUARTERS} quarters without a gap between it and the vintage {values['as_of']}"
         )
 
 

@@ -20,6 +20,7 @@ from iapt import locks, runs
 from iapt.paths import REPORTS
 from iapt.running import reports
 from iapt.running.failures import describe_trouble
+from iapt.site import PAGES
 
 RECORD = "site.json"
 """The file in the folder that lists the pages around the reports with their digests."""
@@ -195,7 +196,7 @@ def refuse_pages(out: Path, paths: Iterable[str]) -> None:
 def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
     """The pages that there will be around these reports, so that what they would replace is refused before the work."""
     folders = {run.name.partition("/")[0] for run in chosen if "/" in run.name}
-    return ["index.html", "README.md", "method/index.html", *(f"{folder}/index.html" for folder in sorted(folders))]
+    return [*PAGES, "README.md", *(f"{folder}/index.html" for folder in sorted(folders))]
 
 
 def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:

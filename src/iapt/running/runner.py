@@ -72,7 +72,7 @@ def make_all(
             basis = reports.take_basis(run, links)
             state = "not asked" if force else reports.state_of(run, out / run.name, basis)
             if state == "up to date":
-                yield Result(run, "unchanged", message="nothing that it depends on has changed")
+                yield Result(run, "unchanged")
             elif state == "prose changed":
                 yield _replace(run, out, partial(reports.render_again, basis=basis))
             else:
@@ -103,8 +103,8 @@ def _check_loopback() -> None:
 
 
 def name_links(there: Iterable[runs.Run]) -> tuple[str, ...]:
-    """The names on the list of runs to which pages may link: one for all the areas."""
-    return tuple(sorted({run.name.partition("/")[0] for run in there} & set(runs.load())))
+    """The names on the list of runs, spread out, to which pages may link."""
+    return tuple(sorted({run.name for run in there} & {run.name for run in runs.list_all(runs.load())}))
 
 
 def _link_again(out: Path, chosen: list[runs.Run]) -> Iterator[Result]:
@@ -138,7 +138,7 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
                 run.name for run in there
             }:
                 pages.pop("README.md", None)
-            kept = folders.write_pages(out, {path: text.encode() for path, text in pages.items()}, of)
+            kept = folders.write_pages(out, pages, of)
     except OSError as error:
         raise runs.RunError(f"the pages around the reports: {failures.describe_trouble(error, out)}") from None
     return [kept] if kept else []

@@ -48,7 +48,7 @@ def test_reports_arrive_whole(command, place, tmp_path):
     assert {"index.html", "one/index.html", "one/run.json", "two/notebook.ipynb"} <= set(there)
     assert f"0 reports copied to {place}" in command("--out", place)[1]
     tiny.write_notebook(tmp_path / "one.ipynb", "number + 1")
-    assert f"1 reports copied to {place}" in command("--out", place)[1]
+    assert f"1 report copied to {place}" in command("--out", place)[1]
     assert (
         read(place)["one/notebook.ipynb"]
         == (local / "one" / "notebook.ipynb").read_bytes()
@@ -105,7 +105,7 @@ def test_failed_runs_are_not_copied(command, tmp_path):
     tiny.write_notebook(tmp_path / "two.ipynb", "1 / 0")
     place = f"file://{tmp_path}/storage"
     code, out, err = command("--out", place)
-    assert code == 1 and f"1 reports copied to {place}" in out
+    assert code == 1 and f"1 report copied to {place}" in out
     assert not any(name.startswith("two") for name in read(place))
 
 

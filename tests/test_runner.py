@@ -64,15 +64,19 @@ def two(tmp_path) -> list[runs.Run]:
     ]
 
 
+ROUNDS = int(os.environ.get("ROUNDS", 5))
+"""How often a race is run: `make races` does 50."""
+
+
 @pytest.mark.parametrize("victim", ["parent", "child"])
 def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
-    """15 times each: what is in place is the old report or the new one, byte for byte."""
+    """What is in place is the old report or the new one, byte for byte."""
     out = tmp_path / "out"
     tiny.start(two, out).join()
     assert {result.state for result in tiny.read_results(out)} == {"made"}
     old = tiny.digest(out)
     moments, killed = random.Random(4), 0
-    for trial in range(15):
+    for trial in range(ROUNDS):
         process = tiny.start(two if victim == "parent" else two[:1], out, force=True)
         if victim == "child":
             (child,) = tiny.wait_until(psutil.Process(process.pid).children)
@@ -91,7 +95,7 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
             process.join()
         now = {name: value for name, value in tiny.digest(out).items() if not name.startswith((".staging", ".lock"))}
         assert now == old, (victim, trial)
-    assert killed > 3 or victim == "parent"
+    assert killed or victim == "parent"
     tiny.start(two, out, force=True).join()
     assert tiny.digest(out) == old
     tiny.wait_until(lambda: not find_leftovers(out))
@@ -356,15 +360,20 @@ def test_a_notebook_changed_while_its_run_is_under_way(tmp_path, changed):
     assert [result.state for result in runner.make_all([run], out)] == ["unchanged"]
 
 
-def test_prose_changed_while_its_run_is_under_way(tmp_path):
-    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "import time\ntime.sleep(1)")
-    process = tiny.start([run], out)
-    tiny.wait_until(lambda: list(out.glob(".staging-*/scratch")))
-    tiny.write_notebook(run.notebook, "import time\ntime.sleep(1)", heading="# Another question?")
-    process.join(30)
-    for state in ("rendered", "unchanged") if "Another" not in (out / "one" / "index.html").read_text() else ("rendered",):
-        assert [result.state for result in runner.make_all([run], out)] == [state]
-    assert "Another question?" in (out / "one" / "index.html").read_text()
+def test_prose_changed_at_random_moments_of_its_run(tmp_path):
+    """Whatever the moment, the next run makes up for it, and then all is up to date with the new prose."""
+    out, moments = tmp_path / "out", random.Random(2)
+    run = tiny.make_run(tmp_path, "one", "1")
+    for trial in range(ROUNDS):
+        process = tiny.start([run], out, force=True)
+        time.sleep(moments.uniform(0, 1.5))
+        tiny.write_notebook(run.notebook, "1", heading=f"# Question {trial}?")
+        process.join(30)
+        state = reports.state_of(run, out / "one")
+        assert state == ("up to date" if f"Question {trial}?" in (out / "one/index.html").read_text() else "prose changed")
+        assert all(result.state in ("rendered", "unchanged") for result in runner.make_all([run], out))
+        assert f"Question {trial}?" in (out / "one" / "index.html").read_text()
+        assert reports.state_of(run, out / "one") == "up to date"
 
 
 def test_data_changed_while_prose_is_rendered(tmp_path, tables, monkeypatch):
@@ -392,8 +401,6 @@ def test_pages_link_to_the_reports_that_are_there(tmp_path, monkeypatch):
     list(runner.make_all([known["two"]], out))
     assert "two/index.html" in (out / "one" / "index.html").read_text()
     assert reports.state_of(known["one"], out / "one") == "up to date"
-    tiny.write_notebook(known["two"].notebook, "1 / 0")
-
 
 
 def test_only_what_changed(tmp_path, monkeypatch):
@@ -406,7 +413,7 @@ def test_only_what_changed(tmp_path, monkeypatch):
     (out / "e" / "notebook.ipynb").unlink()
     results = {result.run.name: (result.state, result.message) for result in runner.make_all(chosen, out)}
     assert results == {
-        "a": ("unchanged", "nothing that it depends on has changed"),
+        "a": ("unchanged", ""),
         "b": ("made", "it was older than the code"),
         "c": ("rendered", "only prose or page style changed"),
         "d": ("made", "it was damaged"),

@@ -48,7 +48,8 @@ class Run:
     def values(self) -> dict[str, object]:
         """All parameters that the notebook runs with, checked. Raises ParameterError."""
         try:
-            return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+            notebook = read_notebook(self.notebook)
+            return parameters.validate(parameters.read(notebook), self.parameters, **parameters.read_days(notebook))
         except parameters.ParameterError as error:
             raise parameters.ParameterError(f"{self.name}: {error}") from None
 

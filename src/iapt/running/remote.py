@@ -46,7 +46,7 @@ def _open(place: str) -> tuple:
     return system, root.rstrip("/")
 
 
-def send(local: Path, place: str, names: list[str]) -> int:
+def send(local: Path, place: str, names: list[str]) -> list[str]:
     """Copy the reports of these names, and the pages around them, to an address; how many reports had changed.
 
     Raises RunError where the address, its driver or the right to write there is missing.

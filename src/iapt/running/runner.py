@@ -72,7 +72,7 @@ def make_all(
             basis = reports.take_basis(run, links)
             state = "not asked" if force else reports.state_of(run, out / run.name, basis)
             if state == "up to date":
-                yield Result(run, "unchanged", message="nothing that it depends on has changed")
+                yield Result(run, "unchanged")
             elif state == "prose changed":
                 yield _replace(run, out, partial(reports.render_again, basis=basis))
             else:

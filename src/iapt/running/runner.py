@@ -125,7 +125,8 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
     """
     there = reports.find_all(out, [*runs.list_all(known), *chosen])
     states = [(run, reports.state_of(run, out / run.name)) for run in there]
-    made_of = runs.digest([[run.name, state, reports.read_state(out / run.name)["files"]] for run, state in states])
+    files = [[run.name, state, reports.read_state(out / run.name)["files"]] for run, state in states]
+    made_of = runs.digest([files, (out / "reports.pdf").exists()])
     of = runs.digest([made_of, runs.digest_package(), runs.digest_folder(data_folder()), runs.digest_templates()])
     if folders.are_pages_current(out, of):
         return []

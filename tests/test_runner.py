@@ -322,7 +322,7 @@ def test_a_file_that_comes_while_the_run_is_under_way_stays(tmp_path):
     list(runner.make_all([run], out))
     tiny.write_notebook(run.notebook, cell)
     (result,) = runner.make_all([run], out)
-    assert result.state == "failed" and "holds mine.txt, which is no part of a report" in result.message
+    assert result.state == "failed" and "holds mine.txt, which is not part of a report" in result.message
     assert (out / "one" / "mine.txt").read_text() == "mine"
 
 

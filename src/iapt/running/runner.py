@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from iapt import runs
@@ -38,12 +39,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make, the basis it is made from, and why it is made."""
+    """A run to make, the basis it is made from, why it is made, and the state that it is in afterwards."""
 
     run: runs.Run
-    basis: reports.Basis
+    basis: reports.Basis | None
     why: str
     attempt: int = 1
+    state: str = "made"
 
 
 def make_all(
@@ -131,12 +133,11 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
         return []
     from iapt.site import indexes
 
+    whole = {name for name, run in known.items() if not run.each} <= {run.name for run in there}
     try:
         with folders.own(out):
             pages = indexes.render_site(states, out)
-            if out.resolve() != REPORTS or not {name for name, run in known.items() if not run.each} <= {
-                run.name for run in there
-            }:
+            if out.resolve() != REPORTS or not whole:
                 pages.pop("README.md", None)
             kept = folders.write_pages(out, {path: text.encode() for path, text in pages.items()}, of)
     except OSError as error:
@@ -146,19 +147,15 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
 
 def _replace(run: runs.Run, out: Path, write: Callable[[runs.Run, Path, Path], None]) -> Result:
     """Replace a report by what `write` makes of it, which needs no kernel."""
-    began, staging = time.monotonic(), folders.make_staging(out)
+    began, staging, message = time.monotonic(), folders.make_staging(out), ""
     try:
         write(run, out / run.name, staging / "report")
-        kept = folders.put_in_place(staging, run.name)
-        return Result(
-            run, "rendered", time.monotonic() - began, "only prose or page style changed", (kept,) if kept else ()
-        )
     except OSError as error:
-        return Result(run, "failed", time.monotonic() - began, failures.describe_trouble(error, out))
+        message = failures.describe_trouble(error, out)
     except runs.RunError as error:
-        return Result(run, "failed", time.monotonic() - began, str(error))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        message = str(error)
+    job = Job(run, None, "only prose or page style changed", state="rendered")
+    return finish(job, Outcome(message, time.monotonic() - began), staging, out)
 
 
 # ---------------------------------------------------------------- many runs
@@ -178,9 +175,7 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     work = partial(reports.make, job.run, basis=job.basis, limit=limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
                 with _masked("SIG_UNBLOCK"):
-                    multiprocessing.connection.wait(
-                        [source for child in active for source in child.sources], timeout=0.5
-                    )
+                    multiprocessing.connection.wait(list(chain(*(child.sources for child in active))), timeout=0.5)
                 for child in [child for child in active if child.is_over()]:
                     job = active.pop(child)
                     outcome = child.conclude()
@@ -203,13 +198,13 @@ def finish(job: Job, outcome: Outcome, staging: Path, out: Path) -> Result:
         if not message:
             edits = folders.put_in_place(staging, job.run.name)
             kept.unlink(missing_ok=True)
-            return Result(job.run, "made", outcome.seconds, job.why, (*outcome.warnings, *([edits] if edits else [])))
+            return Result(job.run, job.state, outcome.seconds, job.why, (*outcome.warnings, *filter(None, [edits])))
     except OSError as error:
         message = failures.describe_trouble(error, out)
     except runs.RunError as error:
         message = str(error)
     partial = staging / "report" / "notebook.ipynb"
-    if partial.exists() and partial.stat().st_size:
+    if job.state == "made" and partial.exists() and partial.stat().st_size:
         with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.replace(partial, kept)

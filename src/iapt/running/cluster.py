@@ -156,7 +156,7 @@ def serve(place: str) -> None:
         (folder / name).write_bytes(content)
     os.environ["IAPT_DATA"] = str(folder / "data")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    preload()
+    preload(folder.glob("notebooks/*.ipynb"))
     with suppress(EOFError):
         while True:
             _write(answers, _execute_here(pickle.load(sys.stdin.buffer), folder))

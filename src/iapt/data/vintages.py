@@ -113,13 +113,14 @@ def _remember_origin(measures: Sequence[str], as_of: str | None, code: str = "")
     return {"as_of": as_of or "latest", "area": code, "measures": list(measures), "cuts": cuts}
 
 
-def areas(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
+def areas(measures: Sequence[str], as_of: str | None = None, *, partnerships: bool = False) -> pd.DataFrame:
     """The figures of all areas side by side: index (area, year), one column a measure, gaps as NaN.
 
-    Areas are codes, as in `places`; England is among them. Counts of boards and regions are rounded to 5.
+    Areas are codes, as in `places`; England is among them. Counts of boards and regions are rounded to 5. With
+    `partnerships` those of 2017/18 to 2019/20 too, under the code of the board with the same borders or else their own.
     Raises ValueError for an unknown measure or date, or where none were known.
     """
-    return _spread("areas", ["area"], measures, as_of)
+    return _spread("areas", ["area"], measures, as_of, partnerships)
 
 
 def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
@@ -130,11 +131,17 @@ def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
     return _spread("groups", ["dimension", "group"], measures, as_of)
 
 
-def _spread(name: str, keys: list[str], measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
+def _spread(
+    name: str, keys: list[str], measures: Sequence[str], as_of: str | None, partnerships: bool = False
+) -> pd.DataFrame:
     codebook = load()["measures"].set_index("measure")
     for measure in measures:
         _require(measure, codebook.index, "measure")
     held = known(as_of, name)
+    if partnerships:
+        earlier = known(as_of, "partnerships")
+        earlier["area"] = earlier["board"].where(earlier["board"] != "", earlier["partnership"])
+        held = pd.concat([held, earlier])
     if held.empty:
         first = known("latest", name)["available"].min()
         raise ValueError(f"no figures of {name} were known on {as_of}; the first are held from {first:%Y-%m-%d}")

@@ -78,7 +78,7 @@ def copy(tmp_path, monkeypatch):
 
 
 FAN = pd.DataFrame({0.1: [650_000.0], 0.5: [680_000.0], 0.9: [700_000.0]}, data.span("2027-28", "2027-28"))
-WHEN = {"made_on": "2026-12-01", "as_of": "2026-06-30", "measure": "finished_course"}
+WHEN = {"measure": "finished_course", "as_of": "2026-06-30", "made_on": "2026-12-01"}
 
 
 def test_a_forecast_is_added_at_the_end_once_and_read_back(copy):

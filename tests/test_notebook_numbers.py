@@ -9,7 +9,7 @@ import notebook
 import numpy as np
 import pytest
 
-from iapt import data
+from iapt import data, parameters
 from iapt.charts import Chart
 from iapt.data import fy
 from iapt.words import Table
@@ -227,5 +227,5 @@ def test_no_vintage_has_an_empty_sentence_or_a_missing_number_in_its_text(stem, 
 
 
 def test_figures_of_groups_before_the_first_report_are_refused():
-    with pytest.raises(ValueError, match="no figures of groups were known on 2018-06-30"):
+    with pytest.raises(parameters.ParameterError, match="runs from 2019-01-15 on"):
         notebook.run("10_groups", as_of="2018-06-30")

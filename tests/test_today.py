@@ -99,5 +99,5 @@ def test_access_and_completions_never_share_an_axis(today):
 
 
 def test_a_day_with_too_few_months_is_refused():
-    with pytest.raises(parameters.ParameterError, match="figures from 2022-03-16"):
+    with pytest.raises(parameters.ParameterError, match="runs from 2022-03-16 on"):
         notebook.run("07_today", as_of="2021-09-30")

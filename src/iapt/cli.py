@@ -189,6 +189,7 @@ def _report(options: argparse.Namespace) -> int:
         from iapt.site import booklet
 
         folders.write_pages(out, {"reports.pdf": booklet.print_booklet(out)}, folders.read_record(out)["of"])
+        runner.write_site(known, chosen, out)  # its downloads now name the document
         _say(f"to print: {out / 'reports.pdf'}")
     return 0
 

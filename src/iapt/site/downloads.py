@@ -15,12 +15,13 @@ from iapt import data, words
 from iapt.data import periods
 from iapt.site import about
 
-FIGURES = ("england", "areas", "groups")
-"""The tables whose figures are taken away, by what they are about."""
+COLUMNS = {"area": "Of", "measure": "Measure", "frequency": "Frequency", "period": "Period", "value": "Value"}
+COLUMNS |= {"unit": "Unit", "basis": "Basis", "source": "Source"}
 NOTES = (
-    "One row is one published figure. Where sources differ all are here; the page on data and method says which is used.",
+    "One row is one figure. Where sources differ it is the one in use; the page on data and method says how it is chosen.",
+    "Basis says whether a figure was published, is a sum of published months, or is a rate worked out from counts.",
     "Counts are of referrals, not of people. Rates are in per cent. Figures of areas are rounded to 5 by NHS England.",
-    "Financial years run from April to March. Months are written as 2024-04.",
+    "Financial years run from April to March. 2023-24 is a year, 2023-24 Q3 a quarter, 2023-04 a month.",
     "The licence of each figure is that of its source, in the sheet of sources. Please name the source.",
 )
 EPOCH = (2000, 1, 1, 0, 0, 0)
@@ -28,29 +29,13 @@ EPOCH = (2000, 1, 1, 0, 0, 0)
 
 
 def list_figures() -> pd.DataFrame:
-    """Every published figure that is held, of England, areas and groups of people, with its unit and source card."""
-    codebook, names = data.load()["measures"].set_index("measure"), data.places()["name"]
-    parts = []
-    for table in FIGURES:
-        held = data.known("latest", table)
-        about_whom = {
-            "england": lambda: "England",
-            "areas": lambda: held["area"].map(names),
-            "groups": lambda: "England: " + held["dimension"].str.replace("_", " ") + ", " + held["group"],
-        }[table]()
-        parts.append(held.assign(about=about_whom, frequency=held.get("frequency", "year")))
-    held = pd.concat(parts, ignore_index=True)
-    return pd.DataFrame(
-        {
-            "About": held["about"],
-            "Measure": held["measure"].map(codebook["label"]),
-            "Frequency": held["frequency"],
-            "Period": [period.strftime("%Y-%m") if period.freqstr == "M" else periods.label(period) for period in held["period"]],
-            "Value": held["value"],
-            "Unit": held["measure"].map(codebook["unit"]),
-            "Source": held["source"],
-        }
-    )
+    """Every figure in use, of England, areas and groups of people, with its unit, how it came about and its source card."""
+    codebook, groups = data.load()["measures"].set_index("measure"), data.known("latest", "groups")
+    whom = "England: " + groups["dimension"].str.replace("_", " ") + ", " + groups["group"]
+    groups = groups.assign(area=whom, frequency="year", basis="published", unit=groups["measure"].map(codebook["unit"]))
+    held = pd.concat([data.tidy(), groups.assign(period=groups["period"].map(periods.write))], ignore_index=True)
+    held["measure"] = held["measure"].map(codebook["label"])
+    return held[list(COLUMNS)].rename(columns=COLUMNS)
 
 
 def list_sources() -> pd.DataFrame:
@@ -124,7 +109,7 @@ def describe_changes(rows: pd.DataFrame) -> list[str]:
     """The changes to the figures on one day as lines of text, months that were added alike put together."""
     lines: dict[tuple, list] = {}
     for row in rows.itertuples():
-        detail = row.detail if not re.fullmatch(r"[\d in,a-z_]+", row.detail) else ""
+        detail = row.detail if not re.fullmatch(r"(\d+ in \w+(, )?)*", row.detail) else ""
         when = [periods.label(periods.parse(row.period, row.frequency))] if row.period else []
         lines.setdefault((row.what, row.figures, detail), []).extend(when)
     written = []

@@ -20,7 +20,7 @@ def headline() -> str:
     outturn = data.series("started_treatment", "year")[GOAL]
     quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
     horizon = (GOAL.asfreq("Q-MAR", "end") - quarters.index[-1]).n
-    chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL).at["pooled", "probability"].round(2)
+    chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL)["pool"].round(2)
     return (
         f"**No. {words.count(outturn)} referrals started treatment in {words.when(GOAL)}, "
         f"{words.count(LAST_TARGET - outturn)} ({words.percent(100 * (1 - outturn / LAST_TARGET))}) short of the target of "
@@ -111,51 +111,48 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
             if title in groups
         ],
         figures=list_headlines() if whole else [],
+        reports=there,
         answer=pages.to_html(answer) if whole else "",
     )  # fmt: skip
 
 
 def list_headlines() -> list[dict[str, str]]:
-    """Five figures for the last twelve months: name, value, direction against the twelve months before, and standard."""
-    month = data.newest_month()
-    period = f"twelve months to {words.when(month)}"
+    """Five figures for the last twelve months: report, name, value, direction against the twelve before, and standard."""
+    month, before_this = data.newest_month(), "in the twelve months before"
     last = lambda measure, ago=0: data.series(measure, "month").loc[month - 12 * ago - 11 : month - 12 * ago].sum(skipna=False)
     share = lambda top, bottom, ago: 100 * last(top, ago) / last(bottom, ago)
 
-    def count(measure: str, label: str, standard: str) -> dict[str, str]:
-        now, before = last(measure), last(measure, 1)
-        direction = words.compare(now, before, "in the twelve months before")
-        return {"label": label, "value": words.million(now), "direction": direction, "standard": standard, "period": period}
+    def show(report: str, label: str, value: str, direction: str, standard: str) -> dict[str, str]:
+        return {"report": report, "label": label, "value": value, "direction": f"{direction}.", "standard": standard}
 
-    def rate(top: str, bottom: str, label: str, standard: str) -> dict[str, str]:
-        now, before = (share(top, bottom, ago) for ago in (0, 1))
-        change = round(now, 1) - round(before, 1)
-        direction = (
-            f"{'up' if change > 0 else 'down'} from {words.percent(before, 1)} in the twelve months before"
-            if abs(change) > 0.05
-            else "the same as in the twelve months before"
-        )
-        return {"label": label, "value": words.percent(now, 1), "direction": direction, "standard": standard, "period": period}
+    def count(report: str, measure: str, label: str, standard: str) -> dict[str, str]:
+        now, before = last(measure), last(measure, 1)
+        return show(report, label, words.million(now), words.compare(now, before, before_this), standard)
+
+    def rate(report: str, top: str, bottom: str, label: str, standard: str) -> dict[str, str]:
+        now, before = (share(top, bottom, ago).round(1) for ago in (0, 1))
+        change = "Up from" if now > before else "Down from" if now < before else "The same as the"
+        return show(report, label, words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}", standard)
 
     starts, finished = data.targets("started_treatment").iloc[-1], data.targets("finished_course").iloc[-1]
     six, recovery = data.standard("waited_under_6_weeks_rate"), data.standard("recovery_rate")
     outturn = data.series("started_treatment", "year")
     return [
-        count("started_treatment", "Referrals that started treatment", words.against(starts, outturn)),
+        count("access", "started_treatment", "Referrals that started treatment", words.against(starts, outturn)),
         rate(
-            "finished_waited_within_6_weeks", "finished_course", "First treatment within 6 weeks of referral",
+            "waits", "finished_waited_within_6_weeks", "finished_course", "First treatment within 6 weeks of referral",
             f"The national standard is at least {words.percent(six)}.",
         ),
         rate(
-            "second_treatment_over_90_days", "second_treatments", "Second treatment over 90 days after the first",
+            "waits", "second_treatment_over_90_days", "second_treatments", "Second treatment over 90 days after the first",
             "The national waiting time standards do not cover this wait.",
         ),
         count(
-            "finished_course", "Courses of treatment finished",
+            "finishing", "finished_course", "Courses of treatment finished",
             f"The target is {words.count(finished['target'])} in {words.when(finished.name)}.",
         ),
         rate(
-            "recovered", "eligible_for_recovery", "Recovered, of those eligible",
+            "recovery", "recovered", "eligible_for_recovery", "Recovered, of those eligible",
             f"The national standard is at least {words.percent(recovery)}.",
         ),
     ]  # fmt: skip
@@ -218,7 +215,7 @@ def _list_model_card() -> words.Table:
     card = card[card["benchmark"] == models.CARD]
     columns = {"total_inside80": "Inside 80%", "total_inside95": "Inside 95%", "total_error": "Median error"}
     shown = card.pivot(index="model", columns="metric", values="value")[list(columns)].rename(columns=columns)
-    shown = shown.loc[["pool", *models.POOL]].rename(models.MEANING | {"pool": "the pool"}).rename_axis("Model")
+    shown = shown.loc[["pool", *models.POOL]].rename(models.MEANING).rename_axis("Model")
     caption = f"The same models on {card['series'].max():,} public series ({models.CARD})"
     return words.table(100 * shown, caption, name="card", **dict.fromkeys(shown, "{:.0f}%"))
 

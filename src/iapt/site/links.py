@@ -54,6 +54,18 @@ def link_terms(text: str, root: str, seen: set[str]) -> str:
     return "".join(parts)
 
 
+def mend_links(text: str, there: Iterable[str], root: str) -> str:
+    """The HTML with its links to other reports, written as from one beside them, made to fit; without those not there."""
+    there = {*there, *(folder for folder, _ in about.AROUND)}
+    there |= {folder for folder, _ in about.OF_AREAS if any(name.startswith("areas/") for name in there)}
+
+    def refer(found: re.Match) -> str:
+        page = found[1]
+        return f'<a href="{root}{page}/index.html{found[2]}">{found[3]}</a>' if page in there else found[3]
+
+    return re.sub(r'<a href="(?:\.\./)+([\w-]+(?:/[\w-]+)?)/index\.html(#[^"]*|)">(.*?)</a>', refer, text)
+
+
 def find_pages(there: Iterable[str]) -> dict[str, str]:
     """The names of areas as HTML, with the folders of their pages, as far as these are there."""
     places, there = data.places()["name"], set(there)
@@ -72,11 +84,12 @@ def link_names(text: str, pages: dict[str, str], root: str) -> str:
 
 
 def refer_to_area(code: str, there: list[str], root: str) -> str:
-    """The name of an area as HTML, linked to its page, or for a board without one to its line in the index of areas."""
-    name = html.escape(data.places().at[code, "name"])
-    page = f"areas/{code.lower()}"
-    address = f"{page}/index.html" if page in there else f"areas/index.html#{code.lower()}"
-    return f'<a href="{root}{address}">{name}</a>'
+    """The name of an area as HTML, linked to its page, or to its line in the index of areas where that has one."""
+    place, page = data.places().loc[code], f"areas/{code.lower()}"
+    name = html.escape(place["name"])
+    if page in there:
+        return f'<a href="{root}{page}/index.html">{name}</a>'
+    return f'<a href="{root}areas/index.html#{code.lower()}">{name}</a>' if place["first_day"] else name
 
 
 def describe_successors(area: str, there: list[str], root: str) -> str:

@@ -169,7 +169,7 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
         if part["kind"] in ("html", "answer"):
             text, headings = add_anchors(part["html"], taken)
             contents += headings
-            part = part | {"html": links.link_terms(text, root, seen)}
+            part = part | {"html": links.link_terms(links.mend_links(text, there, root), root, seen)}
         elif part["kind"] == "table":
             name = _take(f"table_{part['card']['name']}", taken)
             part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}

@@ -88,13 +88,14 @@ if (compare) {
     const start = Math.floor(low / step) * step, end = Math.ceil(high / step) * step || step;
     const digits = high >= 1000 ? 0 : 1;
     const write = (value) => value === null ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-    const x = (index) => 70 + index * 590 / Math.max(1, years.length - 1), y = (value) => 310 - (value - start) / (end - start) * 280;
+    const wide = drawing.clientWidth, each = (wide - 104) / Math.max(1, years.length - 1);
+    const x = (index) => 64 + index * each, y = (value) => 310 - (value - start) / (end - start) * 280;
     const label = measure.selectedOptions[0].textContent, title = `${label}, ${lines.map((line) => line.name).join("; ")}`;
     drawing.setAttribute("aria-label", `Line chart: ${title}; the table below has the values`);
     drawing.replaceChildren();
     for (let value = start; value <= end + step / 2; value += step)
-      drawing.append(element("line", { class: "grid", x1: 70, x2: 660, y1: y(value), y2: y(value) }), element("text", { x: 62, y: y(value) + 6, "text-anchor": "end" }, write(value)));
-    years.forEach((year, index) => drawing.append(element("text", { x: x(index), y: 338, "text-anchor": "middle" }, year)));
+      drawing.append(element("line", { class: "grid", x1: 64, x2: wide - 40, y1: y(value), y2: y(value) }), element("text", { x: 56, y: y(value) + 5, "text-anchor": "end" }, write(value)));
+    years.forEach((year, index) => (years.length - 1 - index) % Math.ceil(70 / each) || drawing.append(element("text", { x: x(index), y: 338, "text-anchor": "middle" }, year)));
     lines.forEach((line, number) => {
       let path = "", before = null;
       line.values.forEach((value, index) => {
@@ -139,6 +140,7 @@ if (compare) {
     draw();
   });
   addEventListener("hashchange", read);
+  addEventListener("resize", draw);
   if (!/^#[\w]+:/.test(location.hash)) measure.value = "recovery_rate";
   read();
 }

@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # an environment that was moved or copied with its checkout belongs to another folder, and is made anew
 MOVED := $(shell [ "$$(cat .venv/complete 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: setup reports test lab check notebooks bench sweep evaluate lock clean moved
+.PHONY: setup reports test lab check notebooks bench sweep races evaluate lock clean moved
 setup: .venv/complete
 
 .venv/complete: requirements.lock pyproject.toml $(MOVED)
@@ -31,8 +31,7 @@ reports: setup
 # by file: the cells of a notebook run in order, and what a module's tests share is made once
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 test: setup
-	@$(BIN)/pytest $(PARALLEL) tests
-	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env notebooks
+	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env tests notebooks
 
 # opens on the README, rendered, and asks for no news
 SETTINGS := {"@jupyterlab/docmanager-extension:plugin": {"defaultViewers": {"markdown": "Markdown Preview"}}, "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}
@@ -55,11 +54,15 @@ bench: setup
 sweep: setup
 	@$(BIN)/python tests/bench/sweep.py $(SWEEP)
 
+# edits and kills at random moments of runs, 50 rounds each
+races: setup
+	@ROUNDS=50 $(BIN)/pytest $(PARALLEL) tests/test_runner.py -k 'random or changed'
+
 # reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
 evaluate:
 	test -x .venv-evaluate/bin/python || $(PYTHON) -m venv .venv-evaluate
 	.venv-evaluate/bin/pip install --quiet --disable-pip-version-check -r tests/bench/evaluate.txt
-	PYTHONPATH=src .venv-evaluate/bin/python -m iapt.models.evaluate --out data/benchmark.csv
+	PYTHONPATH=src .venv-evaluate/bin/python tests/bench/evaluate.py --out data/benchmark.csv
 
 # for maintainers; needs uv
 lock:

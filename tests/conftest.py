@@ -1,6 +1,5 @@
 """What several test modules share: vintages, a damaged copy of the data, notebooks executed once."""
 
-import ast
 import base64
 import csv
 import json
@@ -11,6 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import notebook
 import pytest
 
 from iapt import data, runs
@@ -86,50 +86,27 @@ def tags_of(cell: dict) -> set[str]:
     return set(cell["metadata"].get("tags", []))
 
 
-def evaluate(notebook: dict, **values: object) -> list[object]:
-    """The value of the last line of every code cell of a notebook (None where it has none), run in this process."""
-    names: dict[str, object] = {}
-    shown = []
-    for cell in notebook["cells"]:
-        if cell["cell_type"] != "code":
-            continue
-        tree = ast.parse("".join(cell["source"]))
-        last = ast.Expression(tree.body.pop().value) if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, "notebook", "exec"), names)
-        names |= values if "parameters" in tags_of(cell) else {}
-        shown.append(eval(compile(last, "notebook", "eval"), names) if last else None)
-    return shown
-
-
 def bundle_of(value: object) -> dict:
     """What Jupyter keeps of a value that is shown: its texts and pictures by type."""
     if hasattr(value, "_repr_mimebundle_"):
         bundle = value._repr_mimebundle_()
         bundle = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
     else:
-        bundle = {"text/plain": repr(value)} | ({"text/markdown": value.data} if hasattr(value, "data") and isinstance(value.data, str) else {})
+        text = getattr(value, "data", None)
+        bundle = {"text/plain": repr(value)} | ({"text/markdown": text} if isinstance(text, str) else {})
     png = bundle.get("image/png")
     return bundle | ({"image/png": base64.b64encode(png).decode()} if isinstance(png, bytes) else {})
 
 
 def execute(name: str, as_of: str = "latest") -> dict:
-    """A committed notebook of a vintage with outputs made now, in this process, once in the life of the tests."""
-    return _execute(name, as_of)
-
-
-@cache
-def _execute(name: str, as_of: str) -> dict:
-    notebook = json.loads(json.dumps(read_notebooks()[name]))
-    values = iter(evaluate(notebook, as_of=as_of))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code":
-            value = next(values)
-            cell["outputs"] = (
-                []
-                if value is None
-                else [{"output_type": "execute_result", "metadata": {}, "execution_count": 1, "data": bundle_of(value)}]
-            )
-    return notebook
+    """A committed notebook of a vintage with outputs made now, in this process."""
+    made = json.loads(json.dumps(read_notebooks()[name]))
+    values = iter(notebook.run(name, as_of=as_of).shown)
+    for cell in made["cells"]:
+        if cell["cell_type"] == "code" and (value := next(values)) is not None:
+            shown = {"output_type": "execute_result", "metadata": {}, "execution_count": 1, "data": bundle_of(value)}
+            cell["outputs"] = [shown]
+    return made
 
 
 def run_of(name: str, as_of: str = "latest") -> runs.Run:

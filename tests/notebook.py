@@ -2,16 +2,19 @@
 
 import ast
 import json
+from functools import cache
+from pathlib import Path
 
 from IPython.display import Markdown
 
+from iapt import data
 from iapt.charts import Chart
 from iapt.paths import NOTEBOOKS
 from iapt.words import Table
 
 
 class Shown(dict):
-    """The names that a notebook leaves behind; `shown` holds what its cells display, in order."""
+    """The names that a notebook leaves behind; `shown` holds what its cells of code display, in order."""
 
     shown: list[object]
 
@@ -25,13 +28,26 @@ class Shown(dict):
 
 
 def run(stem: str, edit: dict[str, str] | None = None, **parameters: object) -> Shown:
-    """Run the code cells of a notebook with these parameters, after replacing text in them as `edit` says."""
-    names, shown = Shown(), []
+    """Run the code cells of a notebook with these parameters, after replacing text in them as `edit` says.
+
+    The same run of the same tables is made once. An edit whose text is in no cell fails.
+    """
+    return _run(stem, tuple((edit or {}).items()), tuple(sorted(parameters.items())), *_state_of(data.folder()))
+
+
+def _state_of(folder: Path) -> tuple[Path, int]:
+    return folder, max(path.stat().st_mtime_ns for path in folder.iterdir())
+
+
+@cache
+def _run(stem: str, edit: tuple, parameters: tuple, *_state: object) -> Shown:
+    names, shown, left = Shown(), [], {old for old, _ in edit}
     for cell in json.loads((NOTEBOOKS / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] != "code":
             continue
         source = "".join(cell["source"])
-        for old, new in (edit or {}).items():
+        left -= {old for old in left if old in source}
+        for old, new in edit:
             source = source.replace(old, new)
         *body, last = ast.parse(source).body
         if not isinstance(last, ast.Expr):
@@ -40,5 +56,6 @@ def run(stem: str, edit: dict[str, str] | None = None, **parameters: object) -> 
         shown.append(eval(compile(ast.Expression(last.value), stem, "eval"), names) if last else None)
         if "parameters" in cell["metadata"].get("tags", []):
             names.update(parameters)
+    assert not left, f"{stem} has no {left} to edit"
     names.shown = shown
     return names

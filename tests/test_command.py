@@ -61,9 +61,9 @@ def test_without_a_folder_for_the_details(capsys, monkeypatch):
 
 
 def test_areas_are_found_by_their_names(capsys):
-    assert cli.main(["report", "areas/leeds"]) == 2
+    assert cli.main(["report", "areas/atlantis"]) == 2
     said = capsys.readouterr().err
-    assert "unknown run 'areas/leeds'" in said and "iapt runs" in said
+    assert "unknown run 'areas/atlantis'" in said and "iapt runs" in said
     assert cli.main(["runs"]) == 0
     assert re.search(r"^areas/qjk Devon ", capsys.readouterr().out, re.MULTILINE)
 
@@ -120,18 +120,23 @@ def test_the_stand_in_lacks_what_it_should(windows):
     assert done.stdout.startswith("spawn False False (<Signals.SIGINT")
 
 
-def test_reports_are_the_same_there(windows, tmp_path):
-    names = ["claims-2020", "groups"]
-    there = call("report", *names, "--out", str(tmp_path / "there"), env=windows)
+@pytest.fixture(scope="module")
+def here(tmp_path_factory) -> dict[str, str]:
+    """The digests of a folder of reports as this system makes them."""
+    out = tmp_path_factory.mktemp("here") / "out"
+    assert call("report", "claims-2020", "--out", str(out)).returncode == 0
+    return tiny.digest(out)
+
+
+def test_reports_are_the_same_there(windows, here, tmp_path):
+    there = call("report", "claims-2020", "--out", str(tmp_path / "there"), env=windows)
     assert there.returncode == 0, there.stderr
-    assert call("report", *names, "--out", str(tmp_path / "here")).returncode == 0
-    digests = tiny.digest(tmp_path / "there")
-    assert digests == tiny.digest(tmp_path / "here") and "groups/index.html" in digests
-    again = call("report", *names, "--out", str(tmp_path / "there"), env=windows)
-    assert "2 unchanged" in again.stdout and not list((tmp_path / "there").glob(".staging*"))
+    assert tiny.digest(tmp_path / "there") == here and "claims-2020/index.html" in here
+    again = call("report", "claims-2020", "--out", str(tmp_path / "there"), env=windows)
+    assert "1 unchanged" in again.stdout and not list((tmp_path / "there").glob(".staging*"))
 
 
-def test_reports_are_the_same_from_a_server_that_forks(tmp_path):
+def test_reports_are_the_same_from_a_server_that_forks(here, tmp_path):
     """As on macOS, where the process that has loaded libraries may not fork."""
     code = (
         "import sys; from iapt import cli; from iapt.running import child, runner; "
@@ -140,8 +145,7 @@ def test_reports_are_the_same_from_a_server_that_forks(tmp_path):
     command = [sys.executable, "-c", code, "report", "claims-2020", "--out"]
     done = subprocess.run([*command, tmp_path / "there"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert call("report", "claims-2020", "--out", str(tmp_path / "here")).returncode == 0
-    assert tiny.digest(tmp_path / "there") == tiny.digest(tmp_path / "here")
+    assert tiny.digest(tmp_path / "there") == here
 
 
 def test_a_failing_run_ends_there_with_its_children(windows, tmp_path):

@@ -1,4 +1,4 @@
-"""Numbers of record in the notebooks on finishing, recovery and groups, and that a notebook follows a changed line.
+"""Numbers of record in the notebooks on finishing and recovery, and that a notebook follows a changed line.
 
 Each number says where it was published or how it was checked without the code under test.
 """
@@ -9,7 +9,7 @@ import notebook
 import numpy as np
 import pytest
 
-from iapt import data
+from iapt import data, parameters
 from iapt.charts import Chart
 from iapt.data import fy
 from iapt.words import Table
@@ -26,11 +26,6 @@ def finishing():
 @pytest.fixture(scope="module")
 def recovery():
     return notebook.run("03_recovery", as_of=DAY)
-
-
-@pytest.fixture(scope="module")
-def groups():
-    return notebook.run("10_groups", as_of=DAY)
 
 
 # ---------------------------------------------------------------- finishing
@@ -128,95 +123,14 @@ def test_ambitions_say_how_well_they_are_attested(recovery):
     assert not notebook.run("03_recovery", as_of="2020-05-01")["ambitions"].size
 
 
-# ---------------------------------------------------------------- groups
-
-
-def test_groups_add_up_to_england(groups):
-    measures = ["referrals_received", "finished_course", "recovered", "reliably_improved"]
-    sums = groups["groups"][measures].groupby(["dimension", "year"]).sum()
-    england = data.table(measures, "year", DAY)["2017-18":"2024-25"].to_numpy()
-    assert all((rows.to_numpy() == england).all() for _, rows in sums.groupby("dimension"))
-
-
-def test_tenth_one_is_the_most_deprived(groups):
-    assert groups["ons"][0] == "1 (most deprived)"
-    published = data.load()["published_rates"].set_index(["group", "measure", "year"])["value"]
-    tenth = groups["rates"]["recovery_rate"]["value"]["deprivation_decile"]
-    for own, theirs in (("1 (most deprived)", "10 Most deprived"), ("9", "02 Less deprived")):
-        rate = float(published[theirs, "recovery_rate", "2024-25"])
-        assert tenth[own, fy("2024-25")] == pytest.approx(rate, abs=0.0501)
-
-
-def test_rates_of_groups_are_those_published(groups):
-    held = data.load()["published_rates"].query("dimension != 'area'")
-    for measure in ("recovery_rate", "reliable_recovery_rate", "reliable_improvement_rate"):
-        rows = held[held["measure"] == measure]
-        own = groups["rates"][measure]["value"]
-        pairs = [
-            (own[row.dimension, groups["short"](row.group), fy(row.year)], float(row.value))
-            for row in rows.itertuples()
-        ]
-        assert len(pairs) == 209 and max(abs(a - b) for a, b in pairs) <= 0.0501
-
-
-def test_reliable_recovery_by_deprivation_is_what_others_quote(groups):
-    """52.4% in the least and 40.5% in the most deprived tenth in 2024/25, as quoted in a review of the service."""
-    assert groups["reliable"]["value"].iloc[[0, -1]].round(1).tolist() == [40.5, 52.4]
-
-
-def test_the_gap_narrowed_to_2021_22_and_has_widened_since(groups):
-    """Paired least squares by hand: 3.5 (2.5 to 4.5) narrower, 5.2 to 2021/22, then 1.7 (0.4 to 2.9) wider."""
-    steps = groups["steps"].set_index(["measure", "from", "to"])
-    whole, before, since = (
-        steps.loc["Recovery rate", *years]
-        for years in (("2017/18", "2024/25"), ("2017/18", "2021/22"), ("2021/22", "2024/25"))
-    )
-    assert whole[["change", "low", "high"]].tolist() == pytest.approx([-3.5, -4.5, -2.5], abs=0.15)
-    assert before[["change", "low", "high"]].tolist() == pytest.approx([-5.2, -5.9, -4.4], abs=0.15)
-    assert since[["change", "low", "high"]].tolist() == pytest.approx([1.7, 0.4, 2.9], abs=0.15)
-    assert [row["gap"] for row in (whole, before, since)] == ["narrowed", "narrowed", "widened"]
-    assert "narrowed" in groups.headline and "widened" in groups.headline
-
-
-def test_the_slope_is_that_of_a_weighted_line(groups):
-    """Slopes by year as computed apart: 17.7, 15.7, 15.2, 13.8, 12.2, 13.5, 14.3, 14.0."""
-    slopes = groups["slopes"]["recovery_rate"]["slope"]
-    assert slopes.tolist() == pytest.approx([17.7, 15.7, 15.2, 13.8, 12.2, 13.5, 14.3, 14.0], abs=0.11)
-    rows = groups["groups"].loc["deprivation_decile"].xs(fy("2024-25"), level="year").loc[groups["ons"]]
-    size = rows["eligible_for_recovery"]
-    rank, rate = (size.cumsum() - size / 2) / size.sum(), 100 * rows["recovered"] / size
-    assert slopes.iloc[-1] == pytest.approx(np.polyfit(rank, rate, 1, w=np.sqrt(size))[0])
-
-
-def test_gaps_are_differences_of_rates_and_verdicts_follow_them(groups):
-    rate, changes = groups["rates"]["recovery_rate"]["value"], groups["changes"]
-    for (dimension, group), row in changes.iterrows():
-        own, base = (rate[dimension, name, fy("2024-25")] for name in (group, groups["bases"][dimension]))
-        assert row["gap_now"] == pytest.approx(own - base)
-        assert row["change"] == pytest.approx(row["gap_now"] - row["gap_then"])
-        if row["verdict"] != "no clear change":
-            assert (abs(row["gap_now"]) < abs(row["gap_then"])) == (row["verdict"] == "narrowed")
-            assert not row["from"] < 0 < row["to"]
-    assert set(groups["bases"].values()) == {"26 to 64", "10 (least deprived)", "White", "Female"}
-
-
-def test_the_table_of_groups_has_the_gap_first_and_every_group(groups):
-    frame = groups.named("groups").frame
-    assert frame.columns[2] == "Gap in recovery" and len(frame) == 27
-    assert frame["Gap in recovery"].isna().sum() == 4 and (frame["Group"] == "Not stated").sum() == 3
-
-
 # ---------------------------------------------------------------- every vintage
 
 
 DAYS = ("2015-01-31", "2016-06-30", "2021-09-30", "2022-06-01")
 
 
-@pytest.mark.parametrize(
-    "stem, day",
-    [(stem, day) for stem in ("02_finishing", "03_recovery") for day in DAYS]
-    + [("10_groups", day) for day in ("2019-01-31", "2020-05-01", "2024-09-30")],
-)
+@pytest.mark.parametrize("stem", ["02_finishing", "03_recovery"])
+@pytest.mark.parametrize("day", DAYS)
 def test_no_vintage_has_an_empty_sentence_or_a_missing_number_in_its_text(stem, day):
     run = notebook.run(stem, as_of=day)
     parts = [part for part in run.shown if isinstance(part, Chart | Table)]
@@ -224,8 +138,3 @@ def test_no_vintage_has_an_empty_sentence_or_a_missing_number_in_its_text(stem, 
     assert len(parts) >= 4 and not any(re.search(r"\bnan\b", text) for text in (run.headline, *of_charts))
     assert "  " not in run.headline and run.headline.strip("*").endswith(".")
     assert all(len(part.frame) and part.frame.columns.map(bool).all() for part in parts if isinstance(part, Table))
-
-
-def test_figures_of_groups_before_the_first_report_are_refused():
-    with pytest.raises(ValueError, match="no figures of groups were known on 2018-06-30"):
-        notebook.run("10_groups", as_of="2018-06-30")

@@ -232,3 +232,19 @@ def test_every_run_in_the_list_has_parameters_that_its_notebook_takes():
     for run in runs.load().values():
         values = runs.spread(run)[0].values()
         assert "as_of" in values, run.name
+
+
+def test_forecasts_that_look_at_an_earlier_day_are_checked_against_that_day():
+    days = parameters.read_days(read_notebooks()["06_hindsight"])
+    assert days == {"first": "2024-06-14", "looks_at": "2020-05-01"}
+    defined = parameters.read(read_notebooks()["06_hindsight"])
+    with pytest.raises(ParameterError, match="start is 2018-19; .* the last known on 2020-05-01"):
+        parameters.validate(defined, {"start": "2018-19"}, **days)
+    assert parameters.validate(defined, {"start": "2015-16"}, **days)["start"] == "2015-16"
+
+
+def test_quarters_after_a_gap_are_all_that_a_forecast_has():
+    """On this day two quarters of finished courses follow the gap of 2020."""
+    defined = parameters.read(read_notebooks()["05_target"])
+    with pytest.raises(ParameterError, match="at least 12 quarters without a gap"):
+        parameters.validate(defined, {"as_of": "2021-09-30", "measure": "finished_course", "start": "2017-18"})

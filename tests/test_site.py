@@ -1,37 +1,40 @@
 """The pages around the reports, and that what the repository shows is what its code computes."""
 
+import html
+import io
 import re
 import tomllib
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
+import openpyxl
 import pandas as pd
 import pytest
+import small_site
 import tiny
-from iapt.answers import access
-from iapt.show import words
+import yaml
 
-from iapt import data, runs
+from iapt import data, runs, words
 from iapt.paths import REPORTS, ROOT
-from iapt.running import runner
-from iapt.site import booklet, indexes
+from iapt.site import about, areas, booklet, downloads, indexes, links, pages
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+ADDRESS = "https://example.org/therapies/"
+
+
+# ---------------------------------------------------------------- the repository
 
 
 def test_the_readme_gives_the_answer_that_the_code_computes():
     assert indexes.headline() in README
-    assert f"Figures to {words.vintage('latest').partition(', to ')[2]}" in README
-
-
-def test_the_readme_shows_the_current_figure():
-    shown = re.search(r"!\[[^]]+\]\(([^)]+\.svg)\)", README).group(1)
-    assert (ROOT / shown).read_bytes() == access.plot_years("latest").render("svg")
 
 
 def test_every_notebook_stands_in_the_readme_and_in_the_runs():
     named = set(re.findall(r"\]\(notebooks/(\w+)\.ipynb\)", README))
     there = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
-    assert named == there == {run.notebook.stem for run in runs.load().values()}
+    assert named == there >= {run.notebook.stem for run in runs.load().values()}
 
 
 def test_links_of_the_documents_lead_somewhere():
@@ -52,89 +55,246 @@ def test_make_offers_what_the_readme_names():
     assert set(re.findall(r"(?:`|^)make (\w+)", README + (ROOT / "CONTRIBUTING.md").read_text(), re.M)) <= targets
 
 
+def test_versions_agree():
+    import iapt
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == iapt.__version__ == about.citation()["version"]
+
+
+def test_workflows_run_only_what_the_readme_tells_people_to_run():
+    commands = []
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            commands += [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+    told = re.sub(r" +", " ", README)
+    assert len(commands) >= 8 and not [line for line in commands if line not in told]
+
+
+# ---------------------------------------------------------------- the site
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("site")
-    known = runs.load()
-    chosen = [known["access"], known["claims-2020"]]
-    assert {result.state for result in runner.make_all(chosen, out)} == {"made"}
-    tiny.write_site([(chosen[0], "up to date"), (chosen[1], "older than the data")], out)
-    return out
+    return small_site.make(tmp_path_factory.mktemp("site"))
 
 
-def test_the_front_page_leads_with_the_answer_and_marks_what_is_old(made):
-    front = (made / "index.html").read_text(encoding="utf-8")
-    outturn = words.count(access.outcomes("latest").at["access-2024", "outturn"])
-    assert front.index(outturn) < front.index('class="cards"')
-    access_card, claims_card = front.split("<h3>")[1:3]
-    assert "older than the data" not in access_card and "older than the data" in claims_card
+def read(made: Path, page: str) -> str:
+    return (made / page / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_method_page_holds_every_source_measure_and_break(made):
-    method = (made / "method" / "index.html").read_text(encoding="utf-8")
+class Links(HTMLParser):
+    """The addresses that a page has, and those to which it links."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.ids, self.targets = set(), []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids.add(given.get("id"))
+        if tag == "a":
+            self.targets.append(given["href"])
+
+
+def test_no_link_is_dead_and_every_anchor_exists(made):
+    found = {path.resolve(): Links(path) for path in made.rglob("index.html")}
+    assert len(found) == len(small_site.NAMES) + 6 + 3
+    for page, parsed in found.items():
+        for target in parsed.targets:
+            if target.startswith(("http://", "https://")):
+                continue
+            path, _, anchor = target.partition("#")
+            file = (page.parent / unquote(path)).resolve() if path else page
+            assert file.is_file(), f"{page.relative_to(made)} links to {target}"
+            assert not anchor or anchor in found[file].ids, f"{page.relative_to(made)} links to {target}"
+
+
+def test_the_front_page_says_who_for_whom_and_when_before_five_figures_with_their_standards(made):
+    front = read(made, "")
+    assert "people who work on health policy" in front and about.citation()["authors"] in front
+    assert about.dates()["changed"] in front and f"to {about.dates()['figures_to']}" in front
+    assert len(re.findall(r'class="value"', front)) == 5
+    assert "<img" not in front and not re.search(r"\b(CRPS|caseness|slope index|99\.8%)\b", front[front.index("<main") :])
+
+
+def test_the_headline_figures_are_the_sums_of_the_published_months():
+    starts, *_, finished, recovery = indexes.list_headlines()
+    months = data.series("finished_course", "month").iloc[-12:]
+    assert finished["value"] == words.million(months.sum()) and "915,000 in 2028/29" in finished["standard"]
+    parts = [data.series(measure, "month").iloc[-12:].sum() for measure in ("recovered", "eligible_for_recovery")]
+    assert recovery["value"] == words.percent(100 * parts[0] / parts[1], 1) and "50%" in recovery["standard"]
+    assert "1.88 million in 2023/24 was missed" in starts["standard"]
+
+
+def test_the_front_page_marks_what_is_old(made):
+    front = read(made, "")
+    card = lambda name: front[front.index(f'href="{name}/index.html">', front.index("<h3>")) :].partition("</li>")[0]
+    assert "older than the data" in card("waits") and "older than the data" not in card("claims-2020")
+
+
+def test_a_folder_of_ones_own_reports_shows_what_is_in_it(tmp_path):
+    """Not the newest answer, no dead link, and nothing of the reports that are elsewhere."""
+    (run,) = runs.select(runs.load(), ["access"], ["as_of=2018-06-30"])
+    (tmp_path / run.name).mkdir()
+    (tmp_path / run.name / "notebook.ipynb").write_text('{"cells": []}')
+    tiny.write_site([(run, "up to date")], tmp_path)
+    front = read(tmp_path, "")
+    assert "Reports made here" in front and "As known on 30 June 2018" in front
+    assert f'href="{run.name}/index.html"' in front and 'href="access/index.html"' not in front
+    assert 'class="value"' not in front and not (tmp_path / "areas").exists()
+
+
+def test_pages_hold_every_measure_break_source_term_and_change(made):
     tables = data.load()
-    for text in [*tables["sources"]["url"], *tables["measures"]["label"], *tables["breaks"]["label"]]:
-        assert text.replace("&", "&amp;") in method, text
+    for page, texts in {
+        "method": [*tables["measures"]["label"], *tables["breaks"]["label"]],
+        "sources": [*tables["sources"]["title"], *filter(None, tables["sources"]["via"])],
+        "glossary": links.terms(),
+        "changes": [about.write_day(day) for day in tables["changes"]["added"]],
+    }.items():
+        text = html.unescape(read(made, page))
+        assert not [each for each in texts if each not in text], page
+
+
+@pytest.mark.parametrize("term", ["Caseness", "Reliable improvement", "Reliable recovery", "Referral", "Vintage", "CRPS", "MASE", "Funnel plot", "Prediction interval"])  # fmt: skip
+def test_the_glossary_explains(term):
+    assert len(links.terms()[term]["meaning"]) > 60
+
+
+def test_no_two_terms_share_a_word():
+    used = [word.lower() for term in links.terms().values() for word in term["words"]]
+    assert len(used) == len(set(used))
 
 
 def test_the_gallery_has_the_answers_and_figures_that_exist(made):
     gallery = (made / "README.md").read_text(encoding="utf-8")
     assert indexes.headline() in gallery
-    for link in re.findall(r"\]\(([^)]+\.svg)\)", gallery):
-        assert (made / link).exists()
+    pictures = re.findall(r"!\[([^\]]+)\]\(([^)]+\.svg)\)", gallery)
+    assert len(pictures) == 2 and all(len(alt) > 40 and (made / link).exists() for alt, link in pictures)
+
+
+def test_the_same_reports_give_the_same_bytes(made):
+    again = indexes.render_site(small_site.list_states(), made)
+    assert not [path for path, content in again.items() if (made / path).read_bytes() != content]
+
+
+# ---------------------------------------------------------------- address, feed and map of the site
+
+
+def test_an_address_gives_feed_site_map_and_pictures_for_shared_links(made, monkeypatch):
+    assert "og:image" not in read(made, "access") and "no public address" in read(made, "changes")
+    assert not (made / "feed.xml").exists()
+    monkeypatch.setenv(about.ADDRESS, ADDRESS.rstrip("/"))
+    run = runs.load()["access"]
+    written = indexes.render_site([(run, "up to date")], made)
+    addresses = [each.text for each in ElementTree.fromstring(written["sitemap.xml"]).iter() if each.tag.endswith("loc")]
+    assert ADDRESS in addresses and f"{ADDRESS}access/" in addresses and len(addresses) == len(set(addresses))
+    feed = ElementTree.fromstring(written["feed.xml"])
+    days = set(data.load()["changes"]["added"])
+    assert len([each for each in feed if each.tag.endswith("entry")]) == len(days)
+    page = pages.render(run, runs.read_notebook(made / "access" / "notebook.ipynb"))
+    picture = re.search(rf'og:image" content="{ADDRESS}access/(figures/\w+\.png)"', page)[1]
+    assert (made / "access" / picture).exists() and f"{ADDRESS}access/index.html#access_by_year" in page
+
+
+def test_an_address_that_is_none_is_refused(monkeypatch):
+    monkeypatch.setenv(about.ADDRESS, "javascript:alert(1)")
+    with pytest.raises(runs.RunError, match="https://example.org"):
+        about.address()
+
+
+# ---------------------------------------------------------------- downloads
+
+
+def test_workbook_and_csv_hold_every_figure_as_a_number(made):
+    figures = downloads.list_figures()
+    assert len(figures) == len(data.tidy()) + len(data.load()["groups"]) == len(pd.read_csv(made / "downloads" / "figures.csv"))
+    book = openpyxl.load_workbook(made / "downloads" / "figures.xlsx", read_only=True)
+    assert book.sheetnames == ["Notes", "Figures", "Measures", "Sources"]
+    rows = list(book["Figures"].values)
+    assert len(rows) == len(figures) + 1 and all(isinstance(row[4], int | float) for row in rows[1:])
+    assert {source for row in rows[1:] for source in row[7].split("; ")} <= {row[0] for row in book["Sources"].values}
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_text_that_begins_like_a_formula_does_not_run(cell):
+    table = pd.DataFrame({"text": [cell], "number": [-2.5]})
+    book = openpyxl.load_workbook(io.BytesIO(downloads.write_workbook({"S": table})))
+    shown = book["S"]["A2"]
+    assert shown.data_type == "s" and shown.value.startswith("'") and book["S"]["B2"].value == -2.5
+    assert pd.read_csv(io.BytesIO(downloads.write_csv(table)), skipinitialspace=False)["text"][0].startswith("'")
+
+
+def test_changes_are_told_by_day_with_alike_months_together():
+    rows = pd.DataFrame(
+        [("month", "2025-10", "added", 83, "83 in england"), ("month", "2025-11", "added", 83, "83 in england"), ("", "", "corrected", 5, "a reason")],
+        columns=["frequency", "period", "what", "figures", "detail"],
+    )  # fmt: skip
+    assert downloads.describe_changes(rows) == [
+        "83 figures each added for October 2025 and November 2025.",
+        "5 figures corrected: a reason.",
+    ]
+
+
+# ---------------------------------------------------------------- areas
+
+
+def test_rates_of_areas_are_made_of_their_counts():
+    held, raw = areas.compute("latest"), data.known("latest", "areas").set_index(["area", "measure", "period"])["value"]
+    year = held.index.unique("year")[-1]
+    adults = data.known("latest", "population").query("area == 'QWO' and ages == '18 and over' and type == 'icb'")
+    finished, row = raw["QWO", "finished_course", year], held.loc["QWO", year]
+    assert row["finished_per_1000"] == pytest.approx(1000 * finished / adults.sort_values("period")["value"].iloc[-1])
+    assert row["finished_per_100"] == pytest.approx(100 * finished / raw["QWO", "referrals_received", year])
+    assert areas.count_adults()["Y63"] == pytest.approx(areas.count_adults()[data.members("Y63")].sum())
+
+
+def test_the_areas_show_the_vintage_of_their_reports(tmp_path):
+    (devon,) = runs.select(runs.load(), ["areas/qjk"], ["as_of=2023-06-01"])
+    page = areas.render([devon], [devon.name])["areas/index.html"]
+    assert "As known on 1 June 2023" in page and "2022/23" not in page and "Areas in 2021/22" in page
+
+
+def test_each_board_has_one_tile_that_leads_to_its_page(made):
+    layout = pd.read_csv(Path(areas.__file__).parent / "templates" / "tiles.csv")
+    held = set(data.known("latest", "areas")["area"])
+    boards = {code for code, place in data.places().iterrows() if place["type"] == "icb" and code in held}
+    assert set(layout["area"]) == boards and not layout.duplicated(["row", "column"]).any()
+    page = read(made, "areas/map")
+    assert page.count('<a href="../qwo/index.html" aria-label="West Yorkshire: ') == len(areas.MAPPED)
+
+
+def test_boards_in_tables_link_to_their_pages_and_ended_ones_to_their_successors(made):
+    west, beds = read(made, "areas/qwo"), read(made, "areas/qhg")
+    assert '<td><a href="../../areas/e92000001/index.html">England</a></td>' in west
+    assert 'href="../../areas/qwo/index.html"' not in west[west.index("<main") :]
+    assert 'now part of <a href="../../areas/index.html#s1y5d">Central East</a>' in beds and "This board ended" not in west
+
+
+def test_the_index_of_areas_can_be_read_without_a_script(made):
+    page = read(made, "areas")
+    assert "leeds" in page and page.count("<tr data-find") == 4
+    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td>North East and Yorkshire</td><td class="number"[^>]*>[\d,]+<', page)
+
+
+# ---------------------------------------------------------------- the document to print
 
 
 def test_the_document_to_print_has_each_notebook_once_and_the_sources_at_its_end(made):
-    page = booklet.fill_booklet(made)
-    assert re.findall(r'<article id="([^"]+)"', page) == ["access", "claims-2020", "sources"]
-    assert not re.search(r'src="(?!data:)', page)
+    page = booklet.fill_booklet(made, {"access": 7})
+    assert re.findall(r'<article id="([^"]+)"', page) == ["access", "waits", "claims-2020", "sources"]
+    assert not re.search(r'src="(?!data:)', page) and "default-src 'none'" in page
+    assert re.search(r'href="#access">.*<span>7</span>', page)
+
+
+def test_pages_of_a_printed_document_are_found():
+    printed = b"3 0 obj\n<</Type /Page\n>>\n9 0 obj\n<</Type /Pages\n>>\n5 0 obj\n<</Type /Page\n>>\n<</access-2020 [5 0 R /XYZ 0 8 0]\n/x [8 0 R /XYZ 0 0 0]>>"
+    assert booklet.find_pages(printed) == {"access-2020": 2}
 
 
 def test_printing_without_a_browser_says_what_to_install(made, monkeypatch):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(booklet.BrowserError, match="chromium"):
         booklet.print_booklet(made)
-
-
-def test_versions_agree():
-    import iapt
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["version"] == iapt.__version__ and f"## {iapt.__version__}" in (ROOT / "CHANGELOG.md").read_text()
-
-
-# ---------------------------------------------------------------- the index of the areas
-
-
-def test_the_index_of_areas_shows_what_their_reports_hold(tmp_path):
-    """Made for another vintage it shows that one's figures, not the newest."""
-    (devon,) = runs.select(runs.load(), ["areas/qjk"], ["as_of=2022-06-01"])
-    report = tmp_path / devon.name
-    (report / "figures").mkdir(parents=True)
-    (report / "notebook.ipynb").write_text('{"cells": []}')
-    rows = [("QJK", "Devon", 40.0, None, 41.0), ("E92000001", "England", 50.0, 51.0, 52.0)]
-    table = [
-        (code, name, year, rate)
-        for code, name, *rates in rows
-        for year, rate in zip(("2018/19", "2019/20", "2020/21"), rates)
-    ]
-    pd.DataFrame(table, columns=["area", "name", "period", "recovery_value"]).to_csv(
-        report / indexes.TREND, index=False
-    )
-    tiny.write_site([(devon, "up to date")], tmp_path)
-    page = (tmp_path / "areas" / "index.html").read_text()
-    assert "As known on 1 June 2022" in page and "from 40% to 52%" in page
-    assert "41.0% in 2020/21" in page and 'aria-label="Recovery rate 40.0% in 2018/19, 41.0% in 2020/21"' in page
-
-
-@pytest.mark.parametrize(
-    ("values", "path"),
-    [
-        ([1.0, 3.0, 2.0], "M0.0,36.0h0L50.0,0.0L100.0,18.0"),
-        ([None, 3.0, 1.0], "M50.0,0.0h0L100.0,36.0"),
-        ([1.0, None, 3.0], "M0.0,36.0h0M100.0,0.0h0"),
-        ([None, None, None], ""),
-    ],
-)
-def test_a_small_line_stops_at_gaps(values, path):
-    assert indexes._draw_path(pd.Series(values, dtype=float), (1, 3)) == path

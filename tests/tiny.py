@@ -132,6 +132,6 @@ def write_site(made: list[tuple[runs.Run, str]], out: Path) -> None:
     """Write the pages around reports."""
     from iapt.site import indexes
 
-    for path, text in indexes.render_site(made, out).items():
+    for path, content in indexes.render_site(made, out).items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
-        (out / path).write_text(text, encoding="utf-8")
+        (out / path).write_bytes(content)

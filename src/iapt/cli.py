@@ -10,6 +10,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Callable, Sized
 from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
@@ -31,13 +32,17 @@ HELP = """Access to NHS psychological therapies in England: figures, checks and 
   iapt check             check the data and show what is there
 
 All commands: iapt --help. The options of one: iapt report --help"""
+SCHEDULER_HELP = (
+    "run the notebooks on the dask cluster at tcp://host:port, or at tls://host:port with the certificates of dask's "
+    "configuration; its workers can run any code on this machine, so name only a cluster that you trust"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
-    0 where all went well, 1 where a run or check failed, 2 where it was asked for wrongly, 3 where something happened
-    that nobody thought of.
+    0 where all went well, 1 where a run or check failed, 2 where it was asked for wrongly, 3 where an error was not
+    foreseen, 130 where it was stopped.
     """
     given = sys.argv[1:] if arguments is None else arguments
     parser, commands = _make_parser()
@@ -71,66 +76,38 @@ def _make_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     parser = argparse.ArgumentParser(prog="iapt", description=HELP.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"iapt {iapt.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
-    report = commands.add_parser("report", help="make the reports that are out of date")
-    report.add_argument(
-        "runs", nargs="*", metavar="RUN", help="names from notebooks/runs.toml; all where none is given"
-    )
-    report.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter, for every run named; such reports go to results/",
-    )
-    report.add_argument("--each", default="", metavar="NAME", help="one report for each value of this parameter: area")
-    report.add_argument(
-        "--out",
-        metavar="DIR",
-        help="where the reports go (default: reports/): a folder, or an address such as s3://bucket/reports",
-    )
-    report.add_argument("--force", action="store_true", help="also make reports that are up to date")
-    report.add_argument("--kernel", action="store_true", help="use ordinary Jupyter kernels, one start-up a run")
-    report.add_argument(
-        "--scheduler",
-        default="",
-        metavar="ADDRESS",
-        help="run the notebooks on the dask cluster at tcp://host:port, or tls://host:port with the certificates of "
-        "dask's configuration; its workers can run any code here, so name only a cluster that you trust",
-    )
-    report.add_argument(
-        "--limit", type=_read_seconds, default=300, metavar="SECONDS", help="how long a run may take (default: 300)"
-    )
-    report.add_argument("--pdf", action="store_true", help="afterwards print them as one document, reports.pdf")
-    report.set_defaults(do=_report)
-    commands.add_parser("runs", help="list every run with its parameters and state").set_defaults(do=_list_runs)
-    commands.add_parser(
-        "refresh", help="run the committed notebooks with their defaults and keep the outputs"
-    ).set_defaults(do=_refresh)
-    add = commands.add_parser("add", help="add the figures of NHS publications to data/")
-    add.add_argument(
-        "files",
-        nargs="+",
-        type=Path,
-        metavar="FILE",
-        help="a monthly CSV, the main CSV of an annual report, a workbook or zip with one of them",
-    )
-    add.add_argument(
-        "--published", type=_read_day, metavar="DATE", help="the day on which they came out, such as 2026-01-15"
-    )
-    add.set_defaults(do=_add)
-    fetch = commands.add_parser("fetch", help="download publications listed in data/publications.csv, and add them")
-    fetch.add_argument(
-        "periods",
-        nargs="*",
-        metavar="PERIOD",
-        help="months (2025-10) or years (2024-25); those not in the data where none is given",
-    )
-    fetch.set_defaults(do=_fetch, published=None)
-    for command in (add, fetch):
-        command.add_argument("--dry-run", action="store_true", help="show what would change, and stop there")
-        command.add_argument("--accept", action="store_true", help="take figures although they are doubtful")
-    commands.add_parser("check", help="check everything in data/ and show what is there").set_defaults(do=_check)
+
+    def add_command(do: Callable[[argparse.Namespace], int], name: str, text: str) -> Callable:
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(do=do)
+        return command.add_argument
+
+    option = add_command(_report, "report", "make the reports that are out of date")
+    option("runs", nargs="*", metavar="RUN", help="names from notebooks/runs.toml; default: all")
+    option("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter; the report goes to results/")
+    option("--each", default="", metavar="NAME", help="one report for each value of this parameter: area")
+    option("--out", metavar="DIR", help="a folder, or an address such as s3://bucket/reports; default: reports/")
+    option("--force", action="store_true", help="also make reports that are up to date")
+    option("--kernel", action="store_true", help="use ordinary Jupyter kernels, which start more slowly")
+    option("--scheduler", default="", metavar="ADDRESS", help=SCHEDULER_HELP)
+    option("--limit", type=_read_seconds, default=300, metavar="SECONDS", help="limit for one run; default: 300")
+    option("--pdf", action="store_true", help="then print them as one document, reports.pdf")
+    add_command(_list_runs, "runs", "list every run with its parameters and state")
+    add_command(_refresh, "refresh", "run the committed notebooks with their defaults and keep the outputs")
+    option = add_command(_add, "add", "add the figures of NHS publications to data/")
+    option("files", nargs="+", type=Path, metavar="FILE", help="a monthly CSV, an annual main CSV, a workbook or a zip")
+    option("--published", type=_read_day, metavar="DATE", help="the day of publication, such as 2026-01-15")
+    _add_writing(option)
+    option = add_command(_fetch, "fetch", "download publications listed in data/publications.csv, and add them")
+    option("periods", nargs="*", metavar="PERIOD", help="2025-10 or 2024-25; default: those not in the data")
+    _add_writing(option)
+    add_command(_check, "check", "check everything in data/ and show what is there")
     return parser, list(commands.choices)
+
+
+def _add_writing(option: Callable) -> None:
+    option("--dry-run", action="store_true", help="show what would change, and write nothing")
+    option("--accept", action="store_true", help="add figures even where a check finds them doubtful")
 
 
 def _name_checkout() -> None:
@@ -198,55 +175,55 @@ def _report(options: argparse.Namespace) -> int:
         _say(f"warning: {line}", error=True)
     counts = Counter(result.state for result in results)
     _say(
-        f"{len(results)} runs in {time.monotonic() - began:.1f} s: "
+        f"{_count(results, 'run')} in {time.monotonic() - began:.1f} s: "
         f"{', '.join(f'{number} {state}' for state, number in counts.items())}"
     )
     if remote.is_remote(place):
-        _say(f"{remote.send(out, place, [run.name for run in chosen])} reports copied to {place}")
+        _say(f"{_count(remote.send(out, place, [run.name for run in chosen]), 'report')} copied to {place}")
     if counts["failed"]:
         failed = ", ".join(result.run.name for result in results if result.state == "failed")
-        _say(f"iapt: failed: {failed}; their last good reports stay", error=True)
+        _say(f"iapt: failed: {failed}; the last good report of each is kept", error=True)
         return 1
     _say(f"the reports are in {place}; open {out / 'index.html'}")
     if options.pdf:
         from iapt.site import booklet
 
         folders.write_pages(out, {"reports.pdf": booklet.print_booklet(out)}, folders.read_record(out)["of"])
+        runner.write_site(known, chosen, out)  # its downloads now name the document
         _say(f"to print: {out / 'reports.pdf'}")
     return 0
 
 
 def _tell(result: "Result", number: str, options: argparse.Namespace) -> None:
-    """One line for a run that was made or failed, and the reason of a failure below it."""
-    if result.state != "unchanged":
-        why = "" if result.state == "failed" else result.message
-        _say(f"{number} {_label(result.run):<32} {result.state:<10} {result.seconds:6.1f} s  {why}".rstrip())
-    if result.state == "failed":
-        _say(_describe_failure(result, options), error=True)
+    """One line for a run that was made or failed, and the reason for a failure below it."""
+    if result.state == "unchanged":
+        return
+    failed = result.state == "failed"
+    _say(
+        f"{number} {_label(result.run):<32} {result.state:<10} {result.seconds:6.1f} s  "
+        f"{'' if failed else result.message}".rstrip()
+    )
+    if failed:
+        values = " ".join(f"{name}={value}" for name, value in result.run.parameters.items()) or "the defaults"
+        again = ["iapt", "report", *result.run.asked, *(["--out", options.out] if options.out else [])]
+        alone = shlex.join([*again, *(["--kernel"] if options.kernel else [])])
+        lines = [f"{result.run.name} with {values}", *result.message.splitlines(), f"to run it alone: {alone}"]
+        _say("\n".join(f"    {line}" for line in lines), error=True)
 
 
 def _tell_unchanged(unchanged: list[runs.Run]) -> None:
     """One line for each run, or for all that one run was spread into."""
     for base, number in Counter(run.name.partition("/")[0] for run in unchanged).items():
-        many = f" ({number} reports)" if number > 1 else ""
-        _say(f"{base}{many}: unchanged, nothing that {'they depend' if many else 'it depends'} on has changed")
+        reports = f" ({number} reports)" if number > 1 else ""
+        _say(f"{base}{reports}: unchanged, nothing it is made from has changed")
+
+
+def _count(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
 
 
 def _label(run: runs.Run) -> str:
     return f"{run.name} {run.title}" if "/" in run.name else run.name
-
-
-def _describe_failure(result: "Result", options: argparse.Namespace) -> str:
-    values = " ".join(f"{name}={value}" for name, value in result.run.parameters.items()) or "the defaults"
-    alone = [
-        "iapt",
-        "report",
-        *result.run.asked,
-        *(["--out", options.out] if options.out else []),
-        *(["--kernel"] if options.kernel else []),
-    ]
-    lines = [f"{result.run.name} with {values}", *result.message.splitlines(), f"to run it alone: {shlex.join(alone)}"]
-    return "\n".join(f"    {line}" for line in lines)
 
 
 def _list_runs(options: argparse.Namespace) -> int:
@@ -289,40 +266,34 @@ def _add(options: argparse.Namespace) -> int:
     from iapt.data import publications, writing
 
     with writing.locked(data.folder()):
-        return _take([publications.read(file) for file in options.files], {}, options)
+        return _take([publications.read(file) for file in options.files], {}, options.published, options)
 
 
 def _fetch(options: argparse.Namespace) -> int:
     from iapt import data
     from iapt.data import downloads, writing
 
+    found = dict(downloads.fetch(downloads.choose(options.periods)))  # a slow server holds up nobody else
+    digests = {address: publication.sha256 for address, publication in found.items()}
     with writing.locked(data.folder()):
-        found = dict(downloads.fetch(downloads.choose(options.periods)))
-        return _take(
-            list(found.values()), {address: publication.sha256 for address, publication in found.items()}, options
-        )
+        return _take(list(found.values()), digests, None, options)
 
 
-def _take(publications: list, digests: dict[str, str], options: argparse.Namespace) -> int:
+def _take(publications: list, digests: dict[str, str], published: date | None, options: argparse.Namespace) -> int:
     from iapt.data import additions
 
-    planned = additions.plan(publications, options.published)
+    planned = additions.plan(publications, published)
     for addition in planned:
         _say(additions.describe(addition))
     if options.dry_run:
-        print("nothing was written (--dry-run)")
+        _say("nothing was written (--dry-run)")
         return 0
     if any(addition.doubts for addition in planned) and not options.accept:
-        print(
-            "iapt: nothing was written; where the figures marked doubt are right, say so with --accept", file=sys.stderr
-        )
+        _say("iapt: nothing was written; if the figures marked doubt are right, add --accept", error=True)
         return 1
     changed = additions.write(planned, digests)
-    print(
-        f"written: {', '.join(changed)}; now make the reports: iapt report"
-        if changed
-        else "all of it is in the data already; nothing was written"
-    )
+    done = f"written: {', '.join(changed)}; now make the reports: iapt report"
+    _say(done if changed else "all of it is in the data already; nothing was written")
     return 0
 
 
@@ -333,8 +304,8 @@ def _check(options: argparse.Namespace) -> int:
 
     problems = data.check()
     for problem in problems:
-        print(problem, file=sys.stderr)
+        _say(problem, error=True)
     if not problems:
         states = {run.name: reports.state_of(run, REPORTS / run.name) for run in runs.list_all(runs.load())}
-        print(overview.write([f"{name}: {state}" for name, state in states.items() if state != "up to date"]))
+        _say(overview.write([f"{name}: {state}" for name, state in states.items() if state != "up to date"]))
     return 1 if problems else 0

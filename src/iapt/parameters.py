@@ -10,11 +10,6 @@ import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import StringIO
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool}
 
@@ -64,19 +59,37 @@ def read(notebook: dict) -> dict[str, Parameter]:
     return found
 
 
-def validate(defined: dict[str, Parameter], given: dict[str, object]) -> dict[str, object]:
+def read_days(notebook: dict) -> dict[str, str]:
+    """The days that a notebook names where it calls `check`, such as `first`; empty where it names none."""
+    for source in ("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"):
+        if "parameters.check(" in source:
+            keywords = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.keyword)]
+            return {node.arg: ast.literal_eval(node.value) for node in keywords if node.arg in ("first", "looks_at")}
+    return {}
+
+
+def validate(
+    defined: dict[str, Parameter], given: dict[str, object], *, first: str = "", looks_at: str = ""
+) -> dict[str, object]:
     """All values that a notebook will run with: what is given, the defaults for the rest.
 
-    Raises ParameterError for an unknown name, a wrong type, or a value that its rule refuses.
+    `first` and `looks_at` are as for `check`. Raises ParameterError for an unknown name, a wrong type, a value that its
+    rule refuses, or a vintage before `first`.
     """
     for name in given:
         find(name, defined)
     values = {name: given.get(name, parameter.default) for name, parameter in defined.items()}
     for name, value in values.items():
         _check_type(name, value, defined[name].type)
-    for name in values:
-        if name in RULES:
-            RULES[name](values)
+    for name, rule in RULES.items():
+        if name in values:
+            try:
+                rule(values | {"as_of": looks_at} if looks_at and name != "as_of" else values)
+            except ValueError as error:
+                text = str(error)
+                raise ParameterError(text if text.startswith(name) else f"{name}: {text}") from None
+    if first and values["as_of"] < first:
+        raise ParameterError(f"as_of is {values['as_of']}; this notebook runs from {first} on, or take latest")
     return values
 
 
@@ -90,24 +103,21 @@ def find(name: str, defined: dict[str, Parameter]) -> Parameter:
     return defined[name]
 
 
-def check(namespace: dict, *, first: str = "") -> None:
+def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
-    `first` is the first vintage with enough figures for this notebook, such as 2020-01-15.
+    `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
+    that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
     kinds = namespace.get("__annotations__", {})
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value
         for name, value in namespace.items()
-        if not name.startswith("_")
-        and isinstance(value, (str, int, float, list, dict, tuple))
-        and name not in ("In", "Out")
+        if isinstance(value, (str, int, float, list, dict, tuple)) and not re.match("_|(In|Out)$", name)
     }
-    validate(defined, plain)
-    if namespace["as_of"] < first:
-        raise ParameterError(f"as_of is {namespace['as_of']}; this notebook has figures from {first}, or take latest")
+    validate(defined, plain, first=first, looks_at=looks_at)
 
 
 def parse(text: str, parameter: Parameter) -> object:
@@ -133,60 +143,48 @@ def _check_type(name: str, value: object, kind: type) -> None:
         raise ParameterError(f"{name} is {value!r} ({type(value).__name__}); expected {_name(kind)}")
 
 
-# ---------------------------------------------------------------- rules
+# ---------------------------------------------------------------- rules: each raises ValueError
+
+FIRST_VINTAGE = "2015-01-31"
+"""Before this day less than a year of the data set's first full years is known, too little for the charts."""
+LONGEST = 10
+"""Years ahead that a forecast may look."""
+FEWEST_QUARTERS = 12
+"""Quarters that a forecast needs to look back on."""
 
 
 def _check_as_of(values: dict) -> None:
     from iapt import data
 
-    try:
-        limit = data.day(values["as_of"])
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
-    available = data.known()["available"]
-    start, end = FIRST_VINTAGE, f"{available.max():%Y-%m-%d}"
-    if limit is not None and not start <= values["as_of"] <= end:
-        raise ParameterError(
-            f"as_of is {values['as_of']}; allowed: {start} to {end}, or latest; before {start} less than a "
-            "year of comparable figures was known"
+    end = f"{data.known()['available'].max():%Y-%m-%d}"
+    if data.day(values["as_of"]) is not None and not FIRST_VINTAGE <= values["as_of"] <= end:
+        raise ValueError(
+            f"as_of is {values['as_of']}; allowed: {FIRST_VINTAGE} to {end}, or latest; before {FIRST_VINTAGE} less "
+            "than a year of comparable figures was known"
         )
-
-
-FIRST_VINTAGE = "2015-01-31"
-"""Before this day less than a year of the data set's first full years is known, too little for the charts."""
 
 
 def _check_measure(values: dict) -> None:
     allowed = ("started_treatment", "finished_course")
     if values["measure"] not in allowed:
-        raise ParameterError(f"measure is {values['measure']!r}; allowed: {', '.join(allowed)}")
+        raise ValueError(f"measure is {values['measure']!r}; allowed: {', '.join(allowed)}")
 
 
 def _check_target(values: dict) -> None:
     if not 0 < values["target"] < 100_000_000:
-        raise ParameterError(f"target is {values['target']}; expected a number of referrals a year above 0")
-
-
-def _parse_year(values: dict, name: str) -> "pd.Period":
-    from iapt.data import periods
-
-    try:
-        return periods.parse(values[name].replace("/", "-"), "year")
-    except ValueError as error:
-        raise ParameterError(f"{name}: {error}") from None
+        raise ValueError(f"target is {values['target']}; expected a number of referrals a year above 0")
 
 
 def _check_target_year(values: dict) -> None:
     from iapt import data
     from iapt.data import periods
 
-    year = _parse_year(values, "target_year")
+    year = periods.parse(values["target_year"].replace("/", "-"), "year")
     known = data.series(values.get("measure", "finished_course"), "year", values["as_of"]).dropna().index[-1]
-    last = known + LONGEST
-    if not known < year <= last:
-        raise ParameterError(
-            f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to {periods.write(last)}, "
-            f"the years ahead of the vintage {values['as_of']}"
+    if not known < year <= known + LONGEST:
+        raise ValueError(
+            f"target_year is {values['target_year']}; allowed: {periods.write(known + 1)} to "
+            f"{periods.write(known + LONGEST)}, the years ahead of the vintage {values['as_of']}"
         )
 
 
@@ -194,39 +192,29 @@ def _check_start(values: dict) -> None:
     from iapt import data
     from iapt.data import periods
 
-    year = _parse_year(values, "start")
+    year = periods.parse(values["start"].replace("/", "-"), "year")
     first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
-    newest = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"]).dropna().index
-    if not first <= year <= last or len(newest[newest >= periods.parts(year, "quarter")[0]]) < FEWEST_QUARTERS:
-        raise ParameterError(
+    quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
+    if not first <= year <= last or len(data.unbroken(quarters[year:])) < FEWEST_QUARTERS:
+        raise ValueError(
             f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
-            f"{FEWEST_QUARTERS} quarters between it and the vintage {values['as_of']}"
+            f"{FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
         )
 
 
 def _check_area(values: dict) -> None:
     from iapt import data
 
-    try:
-        code = data.find_place(values["area"], values["as_of"])
-    except ValueError as error:
-        raise ParameterError(str(error)) from None
+    code = data.find_place(values["area"], values["as_of"])
     if code == data.ENGLAND:
         return
     held, limit = data.known("latest", "areas"), data.day(values["as_of"])
-    if code not in set(held["area"]):
+    if not (held["area"] == code).any():
         before = data.places().loc[data.predecessors(code), "name"]
-        said = f"area is {values['area']!r}, of which no figures are held yet; before it: {'; '.join(before)}"
-        raise ParameterError(said)
-    first = held[held["area"].str.startswith("Q")]["available"].min()
-    if limit is not None and limit < first:
-        raise ParameterError(f"as_of is {values['as_of']}; figures of areas are held from {first:%Y-%m-%d}")
+        raise ValueError(f"area is {values['area']!r}; no figures are held for it yet; before it: {'; '.join(before)}")
+    if limit is not None and limit < (first := held[held["area"].str.startswith("Q")]["available"].min()):
+        raise ValueError(f"as_of is {values['as_of']}; figures for areas are held from {first:%Y-%m-%d}")
 
-
-LONGEST = 10
-"""Years ahead that a forecast may look."""
-FEWEST_QUARTERS = 12
-"""Quarters that a forecast needs to look back on."""
 
 RULES: dict[str, Callable[[dict], None]] = {
     "as_of": _check_as_of,

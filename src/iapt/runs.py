@@ -7,6 +7,7 @@ import csv
 import difflib
 import hashlib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable
@@ -32,7 +33,7 @@ class RunError(ValueError):
 class Run:
     """One report: a notebook, the parameters it differs by, and the tables it declares beside the core ones.
 
-    `asked` are the arguments of `iapt report` that make this report alone.
+    `group` is the part of the menu it stands in; `asked` are the arguments of `iapt report` that make this report alone.
     """
 
     name: str
@@ -41,12 +42,14 @@ class Run:
     parameters: dict[str, object] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     each: str = ""
+    group: str = ""
     asked: tuple[str, ...] = ()
 
     def values(self) -> dict[str, object]:
         """All parameters that the notebook runs with, checked. Raises ParameterError."""
         try:
-            return parameters.validate(parameters.read(read_notebook(self.notebook)), self.parameters)
+            notebook = read_notebook(self.notebook)
+            return parameters.validate(parameters.read(notebook), self.parameters, **parameters.read_days(notebook))
         except parameters.ParameterError as error:
             raise parameters.ParameterError(f"{self.name}: {error}") from None
 
@@ -86,8 +89,9 @@ def digest_package() -> str:
 
 
 def digest_templates() -> str:
-    """A digest of the templates of the pages."""
-    return digest_folder(PACKAGE / "site" / "templates")
+    """A digest of what all pages show: their templates, who made them, and the address of the site."""
+    folder = digest_folder(PACKAGE / "site" / "templates")
+    return digest([folder, digest_file(ROOT / "CITATION.cff"), os.environ.get("IAPT_SITE", "")])
 
 
 def digest_folder(folder: Path) -> str:
@@ -119,7 +123,7 @@ def read_notebook(path: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.ipynb")))
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.ipynb")))
         raise RunError(f"there is no notebook {path.name}; known: {known}") from None
     except ValueError as error:
         raise RunError(f"{path.name} is not a notebook: {error}") from None
@@ -139,9 +143,9 @@ def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
 
 def _read_entry(file: str, name: str, entry: object) -> Run:
     keys = set(entry) if isinstance(entry, dict) else set()
-    if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each"}:
+    if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each", "group"}:
         raise RunError(
-            f"{file}: [{name}] needs notebook and title, and may have parameters, data and each; found "
+            f"{file}: [{name}] needs notebook and title, and may have parameters, data, each and group; found "
             f"{', '.join(sorted(keys)) or entry!r}"
         )
     return Run(
@@ -151,6 +155,7 @@ def _read_entry(file: str, name: str, entry: object) -> Run:
         entry.get("parameters", {}),
         tuple(entry.get("data", ())),
         entry.get("each", ""),
+        entry.get("group", ""),
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from iapt import parameters, runs
+from iapt.paths import NOTEBOOKS
 from iapt.running import runner
 
 GRID = {
@@ -29,10 +30,19 @@ GRID = {
 }  # fmt: skip
 
 
+def list_notebooks() -> list[runs.Run]:
+    """One run for each notebook, under the name of its first run."""
+    first = {run.notebook: run for run in reversed(runs.load().values())}
+    return [first.get(path) or runs.Run(path.stem, path, path.stem) for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
+
+
 def list_sets(run: runs.Run) -> list[runs.Run]:
-    """The run with its own values and with each set of the grid's that its notebook takes."""
-    names = [name for name in parameters.read(runs.read_notebook(run.notebook)) if name in GRID]
-    sets = [dict(zip(names, values)) for values in itertools.product(*(GRID[name] for name in names))]
+    """The run with each set of the grid's values that its notebook takes, from the first day that it names on."""
+    notebook = runs.read_notebook(run.notebook)
+    names = [name for name in parameters.read(notebook) if name in GRID]
+    first = parameters.read_days(notebook).get("first", GRID["as_of"][0])
+    grid = GRID | {"as_of": sorted({first, *GRID["as_of"]})}
+    sets = [dict(zip(names, values)) for values in itertools.product(*(grid[name] for name in names))]
     return [
         replace(run, name=f"{run.name}-{number}", parameters=run.parameters | values, each="")
         for number, values in enumerate(sets)
@@ -52,8 +62,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="RUN")
     parser.add_argument("--sample", type=int)
     options = parser.parse_args()
-    known = {run.notebook: run for run in reversed(runs.load().values())}.values()
-    sets = [each for run in known if not options.names or run.name in options.names for each in list_sets(run)]
+    known = [run for run in list_notebooks() if not options.names or run.name in options.names]
+    sets = [part for run in known for part in list_sets(run)]
     if options.sample:
         sets = random.Random(1).sample(sets, min(options.sample, len(sets)))
     taken, states = [run for run in sets if is_taken(run)], Counter()

@@ -119,6 +119,7 @@ class Chart:
     as_of: str
     height: float = 3.4
     columns: int = 1
+    newest: pd.Period | None = None
     notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     drawn: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -169,7 +170,7 @@ class Chart:
     @property
     def caption(self) -> str:
         notes = dict.fromkeys(filter(None, self.notes))
-        return " ".join([*notes, f"Source: {self.sources}; {words.vintage(self.as_of)}."])
+        return " ".join([*notes, f"Source: {self.sources}; {words.vintage(self.as_of, self.newest)}."])
 
     @property
     def scale(self) -> str:
@@ -178,6 +179,11 @@ class Chart:
         if "per cent" in unit or "percentage" in unit:
             return "percent"
         return "number" if re.search(r"\b(days|mean|median|per [\d,]+|points)\b", unit) else "count"
+
+    def dated(self, newest: pd.Period) -> "Chart":
+        """Say in the caption with which period the figures end, where that is not the newest month held."""
+        self.newest = newest
+        return self
 
     def note(self, text: str) -> "Chart":
         """Add a sentence to the caption."""

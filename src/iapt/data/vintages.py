@@ -6,6 +6,7 @@
 import difflib
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 import pandas as pd
 
@@ -59,23 +60,16 @@ def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
 @remember
 def _date(name: str) -> pd.DataFrame:
     tables = load()
-    table = (
-        tables[name]
-        .rename(columns={"year": "period", "day": "period"})
-        .merge(
-            tables["sources"][["id", "published", "lag_days", "standing", "collection"]].rename(
-                columns={"id": "source"}
-            ),
-            on="source",
-        )
-    )
-    frequencies = table["frequency"] if "frequency" in table else ["year"] * len(table)
-    read = (lambda text, _: periods.parse_any(text)) if name in ("need", "population") else periods.parse
-    table["period"] = [read(text, frequency) for text, frequency in zip(table["period"], frequencies)]
-    ends = pd.to_datetime([period.end_time.normalize() for period in table["period"]])
-    lagged = ends + pd.to_timedelta(table["lag_days"], unit="D")
-    table["available"] = lagged.where(table["lag_days"].notna(), pd.to_datetime(table["published"].replace("", None)))
-    return table
+    cards = tables["sources"].set_index("id")[["published", "lag_days", "standing", "collection"]]
+    table = tables[name].rename(columns={"year": "period", "day": "period"}).join(cards, on="source")
+    written = pd.MultiIndex.from_arrays([table["period"], table["frequency"] if "frequency" in table else table["period"]])
+    read = periods.parse if "frequency" in table else lambda text, _: periods.parse_any(text)
+    held = {pair: read(*pair) for pair in written.unique()}
+    ends = {pair: period.end_time.normalize() for pair, period in held.items()}
+    table["period"] = written.map(held).astype(object)
+    lagged = pd.DatetimeIndex(written.map(ends)) + pd.to_timedelta(table["lag_days"], unit="D")
+    published = pd.to_datetime(table["published"].replace("", None))
+    return table.assign(available=lagged.where(table["lag_days"].notna(), published))
 
 
 def newest_month(as_of: str | None = None) -> pd.Period:
@@ -97,10 +91,12 @@ def table(
     Raises ValueError for an unknown measure, frequency, date or area.
     """
     code = find_place(area)
+    _require(frequency, periods.FREQUENCIES, "frequency")
     if code == ENGLAND:
         columns = {measure: figures(measure, frequency, as_of)["value"] for measure in measures}
+    elif frequency != "year":
+        raise ValueError(f"figures by {frequency} are held for England alone; for {area} choose the frequency year")
     else:
-        _require(frequency, ("year",), f"frequency for {area}:")
         held = areas(measures, as_of)
         if code not in held.index:
             raise ValueError(f"no figures of {area} were known on {as_of or 'that day'}; choose a later as_of")
@@ -117,13 +113,14 @@ def _remember_origin(measures: Sequence[str], as_of: str | None, code: str = "")
     return {"as_of": as_of or "latest", "area": code, "measures": list(measures), "cuts": cuts}
 
 
-def areas(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
+def areas(measures: Sequence[str], as_of: str | None = None, *, partnerships: bool = False) -> pd.DataFrame:
     """The figures of all areas side by side: index (area, year), one column a measure, gaps as NaN.
 
-    Areas are codes, as in `places`; England is among them. Counts of boards and regions are rounded to 5.
+    Areas are codes, as in `places`; England is among them. Counts of boards and regions are rounded to 5. With
+    `partnerships` those of 2017/18 to 2019/20 too, under the code of the board with the same borders or else their own.
     Raises ValueError for an unknown measure or date, or where none were known.
     """
-    return _spread("areas", ["area"], measures, as_of)
+    return _spread("areas", ["area"], measures, as_of, partnerships)
 
 
 def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
@@ -134,11 +131,17 @@ def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
     return _spread("groups", ["dimension", "group"], measures, as_of)
 
 
-def _spread(name: str, keys: list[str], measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
+def _spread(
+    name: str, keys: list[str], measures: Sequence[str], as_of: str | None, partnerships: bool = False
+) -> pd.DataFrame:
     codebook = load()["measures"].set_index("measure")
     for measure in measures:
         _require(measure, codebook.index, "measure")
     held = known(as_of, name)
+    if partnerships:
+        earlier = known(as_of, "partnerships")
+        earlier["area"] = earlier["board"].where(earlier["board"] != "", earlier["partnership"])
+        held = pd.concat([held, earlier])
     if held.empty:
         first = known("latest", name)["available"].min()
         raise ValueError(f"no figures of {name} were known on {as_of}; the first are held from {first:%Y-%m-%d}")
@@ -153,8 +156,9 @@ def _spread(name: str, keys: list[str], measures: Sequence[str], as_of: str | No
 
 
 def _england_years(measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
-    years = [figures(measure, "year", as_of)[["value"]].assign(measure=measure) for measure in measures]
-    return pd.concat(years).dropna().rename_axis("period").reset_index().assign(area=ENGLAND)
+    years = _choose(as_of, ()).query("frequency == 'year' and measure in @measures")
+    read = years["period"].map(lambda text: periods.parse(text, "year"))
+    return years[["measure", "value"]].assign(area=ENGLAND, period=read)
 
 
 def _derive(measure: str, wide: pd.DataFrame, codebook: pd.DataFrame) -> pd.Series:
@@ -173,19 +177,20 @@ def tidy(as_of: str | None = None) -> pd.DataFrame:
     Periods are written as the NHS writes them (2023-24, 2023-24 Q3, 2023-04). For England one value a period is
     chosen among its sources as `figures` does; areas are named as in `places`.
     """
-    codebook, names = load()["measures"].set_index("measure"), load()["places"].set_index("area")["name"]
-    parts = []
-    for measure in codebook.index:
-        for frequency in periods.FREQUENCIES:
-            chosen = figures(measure, frequency, as_of).dropna(subset="value")
-            parts.append(chosen.assign(area="England", measure=measure, frequency=frequency, period=chosen.index))
-    local = known(as_of, "areas")
-    parts.append(local.assign(area=local["area"].map(names), frequency="year", basis="published"))
-    everything = pd.concat(part.reset_index(drop=True) for part in parts if len(part))
-    everything["period"] = everything["period"].map(periods.write)
-    everything["unit"] = everything["measure"].map(codebook["unit"])
-    columns = ["area", "measure", "frequency", "period", "value", "unit", "basis", "source"]
-    return everything[columns].reset_index(drop=True)
+    tables = load()
+    names, units = tables["places"].set_index("area")["name"], tables["measures"].set_index("measure")["unit"]
+    national, local = _choose(as_of, ()), known(as_of, "areas")
+    national = national.sort_values(["measure", "frequency"], key=_as_listed, kind="stable").assign(area="England")
+    local = local.assign(area=local["area"].map(names), frequency="year", basis="published")
+    local["period"] = local["period"].map(periods.write)
+    everything = pd.concat([national, local], ignore_index=True)
+    everything["unit"] = everything["measure"].map(units)
+    return everything[["area", "measure", "frequency", "period", "value", "unit", "basis", "source"]]
+
+
+def _as_listed(column: pd.Series) -> pd.Series:
+    order = load()["measures"]["measure"] if column.name == "measure" else list(periods.FREQUENCIES)
+    return column.map({name: number for number, name in enumerate(order)})
 
 
 def comparable_from(frequency: str = "year") -> pd.Period:
@@ -226,77 +231,90 @@ def figures(measure: str, frequency: str, as_of: str | None = None, *, without: 
     counts, so that revisions replace what they revise. `basis` is `published`, `sum of months` or
     `from counts`; `without` leaves out sources, to ask what is known independently of them.
     """
-    return _choose(measure, frequency, as_of, without)
+    _require(measure, load()["measures"]["measure"].tolist(), "measure")
+    _require(frequency, periods.FREQUENCIES, "frequency")
+    chosen = _choose(as_of, without)
+    chosen = chosen[(chosen["measure"] == measure) & (chosen["frequency"] == frequency)]
+    chosen.index = periods.index([periods.parse(text, frequency) for text in chosen["period"]], frequency)
+    whole = pd.period_range(chosen.index[0], chosen.index[-1]) if len(chosen) else []
+    columns = ["value", "basis", "source", "collection", "rounded_to", "why"]
+    return chosen[columns].reindex(periods.index(whole, frequency))
+
+
+KEY = ["measure", "frequency", "period"]
+"""What one value is chosen for."""
 
 
 @remember
-def _choose(measure: str, frequency: str, as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
+def _choose(as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
+    """The figure in use for every measure, frequency and period (as the tables write it), with why it is the one.
+
+    Counts are chosen first, then the differences of those in use, then rates of both.
+    """
     codebook = load()["measures"].set_index("measure")
-    _require(measure, codebook.index, "measure")
-    _require(frequency, periods.FREQUENCIES, "frequency")
-    candidates = pd.concat(
-        [_published(measure, frequency, as_of, without), _derived(codebook.loc[measure], frequency, as_of, without)]
-    )
-    if candidates.empty:
-        columns = ["value", "basis", "source", "collection", "rounded_to", "why"]
-        return pd.DataFrame(columns=columns, index=periods.index([], frequency)).astype({"value": float})
-    candidates = _rank(candidates)
-    chosen = candidates.drop_duplicates("period").set_index("period")
-    chosen["why"] = {period: _explain(group) for period, group in candidates.groupby("period")}
-    whole = periods.index(pd.period_range(chosen.index[0], chosen.index[-1]), frequency)
-    return chosen.reindex(whole)[["value", "basis", "source", "collection", "rounded_to", "why"]]
+    held = known(as_of).assign(period=load()["england"]["period"])
+    published = _rank_published(held[~held["source"].isin(without)], codebook["kind"])
+    sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
+    for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):
+        made = codebook[codebook["kind"].isin(kinds)]
+        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) else [])
+        derived = pd.concat(derived)
+        preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
+        derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
+        candidates = pd.concat([published[published["measure"].isin(made.index)], derived], ignore_index=True)
+        candidates = _order(candidates)
+        used = candidates.drop_duplicates(KEY)
+        used = used.assign(why=[_explain(list(group)) for _, group in groupby(candidates.itertuples(), _key)])
+        chosen = pd.concat([chosen, used], ignore_index=True)
+    return chosen.sort_values(KEY, ignore_index=True)
 
 
-def _rank(candidates: pd.DataFrame) -> pd.DataFrame:
-    return candidates.sort_values(["period", "rank", "available", "source"], ascending=[True, True, False, True])
+def _key(row: tuple) -> tuple:
+    return row.measure, row.frequency, row.period
 
 
-def _require(value: str, allowed: pd.Index | dict, what: str) -> None:
+def _order(candidates: pd.DataFrame) -> pd.DataFrame:
+    return candidates.sort_values([*KEY, "rank", "available", "source"], ascending=[True] * 4 + [False, True])
+
+
+def _require(value: str, allowed: Sequence[str] | dict, what: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(str(value), allowed, 1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"unknown {what} {value!r}; {hint}Known: {', '.join(allowed)}")
 
 
-def _published(measure: str, frequency: str, as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
-    table = known(as_of)
-    table = table[
-        (table["measure"] == measure) & (table["frequency"] == frequency) & ~table["source"].isin(without)
-    ].copy()
-    table["basis"] = "published"
-    rounded = table["rounded_to"] > EXACT_TO
-    if load()["measures"].set_index("measure").at[measure, "kind"] in ("rate", "average"):
-        rounded = table["rounded_to"].notna()
-    table["rank"] = (
-        table["standing"]
-        .map({"official": 0, "statement": 3, "secondary": 4})
-        .where(~((table["standing"] == "official") & rounded), 2)
-    )
-    return table[["period", "value", "basis", "source", "collection", "rounded_to", "available", "rank", "standing"]]
+def _rank_published(held: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
+    exact = held["measure"].map(kinds).isin(["rate", "average"]).map({True: 0, False: EXACT_TO})
+    rank = held["standing"].map({"official": 0, "statement": 3, "secondary": 4})
+    rank = rank.mask((rank == 0) & (held["rounded_to"] > exact), 2)
+    return held[[*KEY, "value", "source", "collection", "rounded_to", "available"]].assign(basis="published", rank=rank)
 
 
-def _derived(measure: pd.Series, frequency: str, as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
-    """Figures nobody published, made of figures that somebody did: complete sums of months, and rates from counts."""
-    if measure["numerator"] and measure["denominator"]:
-        top = figures(measure["numerator"], frequency, as_of, without=without)
-        bottom = figures(measure["denominator"], frequency, as_of, without=without)
-        both = top.join(bottom, suffixes=("", "_of"), how="inner").dropna(subset=["value", "value_of"])
-        both["value"] = combine(measure["kind"], both["value"], both["value_of"])
-        counted = _mark_derived(both, "from counts")
-    else:
-        counted = pd.DataFrame()
-    if measure["kind"] not in ("flow", "difference") or frequency == "month":
-        return counted
-    months = _published(measure.name, "month", as_of, without)
-    months = _rank(months[months["standing"] == "official"]).drop_duplicates("period")
-    whole = pd.PeriodIndex(months["period"], freq="M").asfreq(periods.FREQUENCIES[frequency])
-    groups = months.assign(period=whole).groupby("period")
-    sums = groups.agg(
-        value=("value", "sum"), months=("value", "size"), source=("source", _join), collection=("collection", _join)
-    )
-    sums = _mark_derived(sums[sums["months"] == {"quarter": 3, "year": 12}[frequency]], "sum of months")
-    ordered = [counted, sums] if frequency == "year" else [sums, counted]
-    return pd.concat(ordered).drop_duplicates("period")
+def _sum_months(published: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
+    """Quarters and years of which all months are official statistics."""
+    months = published[(published["frequency"] == "month") & published["rank"].isin([0, 2])]
+    months = months[months["measure"].map(kinds).isin(["flow", "difference"])]
+    months = _order(months).drop_duplicates(KEY)
+    sums = []
+    for frequency, length in (("quarter", 3), ("year", 12)):
+        code = periods.FREQUENCIES[frequency]
+        whole = {text: periods.write(pd.Period(text).asfreq(code)) for text in months["period"].unique()}
+        grouped = months.assign(period=months["period"].map(whole), frequency=frequency).groupby(KEY)
+        summed = grouped.agg(
+            value=("value", "sum"), size=("value", "size"), source=("source", _join), collection=("collection", _join)
+        )
+        sums.append(summed[summed["size"] == length].drop(columns="size").reset_index())
+    return _mark_derived(pd.concat(sums), "sum of months")
+
+
+def _count(made: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+    """Rates or differences of the counts in use for the same period."""
+    made, counts = made[["kind", "numerator", "denominator"]].reset_index(), chosen.rename(columns={"measure": "part"})
+    top, bottom = (made.merge(counts, left_on=part, right_on="part") for part in ("numerator", "denominator"))
+    both = top.merge(bottom[[*KEY, "value"]], on=KEY, suffixes=("", "_of"))
+    both["value"] = combine(made["kind"].iloc[0], both["value"], both["value_of"])
+    return _mark_derived(both, "from counts")
 
 
 def combine(kind: str, numerator: pd.Series, denominator: pd.Series) -> pd.Series:
@@ -306,28 +324,25 @@ def combine(kind: str, numerator: pd.Series, denominator: pd.Series) -> pd.Serie
 
 
 def _mark_derived(table: pd.DataFrame, basis: str) -> pd.DataFrame:
-    table = table[["value", "source", "collection"]].rename_axis("period").reset_index()
-    return table.assign(basis=basis, rounded_to=None, available=pd.NaT, rank=1, standing="official")
+    table = table[[*KEY, "value", "source", "collection"]]
+    return table.assign(basis=basis, rounded_to=float("nan"), available=pd.NaT, rank=1)
 
 
 def _join(values: pd.Series) -> str:
     return "; ".join(dict.fromkeys(values))
 
 
-def _explain(candidates: pd.DataFrame) -> str:
-    used, *others = candidates.itertuples()
-    kind = {0: "official statistics", 1: used.basis, 2: "official, rounded", 3: "statement", 4: "secondary source"}[
-        used.rank
-    ]
+def _explain(candidates: list[tuple]) -> str:
+    used, *others = candidates
+    kinds = {0: "official statistics", 1: used.basis, 2: "official, rounded", 3: "statement", 4: "secondary source"}
     rest = [
-        f"{other.source if other.rank != 1 else other.basis} {other.value:,.6g}"
-        if other.value < 100
-        else f"{other.source if other.rank != 1 else other.basis} {other.value:,.0f}"
+        f"{other.basis if other.rank == 1 else other.source} {other.value:,.{'6g' if other.value < 100 else '0f'}}"
         for other in others
         if other.value != used.value
     ]
-    agree = sum(other.value == used.value for other in others)
-    return kind + (f"; {agree} more agree" if agree else "") + (f"; not used: {', '.join(rest)}" if rest else "")
+    agree = len(others) - len(rest)
+    why = kinds[used.rank] + (f"; {agree} more agree" if agree else "")
+    return why + (f"; not used: {', '.join(rest)}" if rest else "")
 
 
 # ---------------------------------------------------------------- what goes with the figures
@@ -336,7 +351,12 @@ def _explain(candidates: pd.DataFrame) -> str:
 @remember
 def label(measure: str) -> str:
     """The name of a measure for people."""
-    return load()["measures"].set_index("measure").at[measure, "label"]
+    return _read_labels()[measure]
+
+
+@remember
+def _read_labels() -> pd.Series:
+    return load()["measures"].set_index("measure")["label"]
 
 
 @remember

@@ -18,40 +18,42 @@ TRIM = 0.1
 FALSE_DISCOVERIES = 0.05
 """Share of the changes named that may be chance (Benjamini-Hochberg)."""
 
+HEAVY = 4
+"""Degrees of freedom of a spread with heavier tails than the normal."""
 
-# ---------------------------------------------------------------- one share and its interval
+
+# ---------------------------------------------------------------- shares and their intervals
 
 
-def interval(
-    part: np.ndarray, whole: np.ndarray, kind: str = "proportion", *, rounded_to: int | np.ndarray = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """95% interval of shares in per cent, widened to hold for every pair of counts that rounds to these.
+def rates(
+    part: pd.Series, whole: pd.Series, kind: str = "proportion", *, per: float = 100, rounded_to: int = 1
+) -> pd.DataFrame:
+    """Shares with their 95% intervals: columns value, low and high, by default in per cent.
 
-    Wilson for a proportion; for a ratio the interval of the ratio of two Poisson counts.
+    Wilson for a proportion; for a ratio the interval of the ratio of two Poisson counts. Counts published rounded
+    get an interval that holds for every pair of counts that rounds to them.
     """
-    part, whole, slack = np.asarray(part, float), np.asarray(whole, float), np.asarray(rounded_to) // 2
-    least, most, fewest = np.maximum(part - slack, 0), part + slack, np.maximum(whole - slack, 1)
+    slack = rounded_to // 2
+    least, most, fewest, largest = part - slack, part + slack, (whole - slack).clip(lower=1), whole + slack
     if kind == "ratio":
-        return 100 * _ratio_bound(least, whole + slack, -1), 100 * _ratio_bound(most, fewest, 1)
-    return trends.wilson(least, whole + slack)[0], trends.wilson(np.minimum(most, fewest), fewest)[1]
+        spread = lambda p, w: np.exp(ndtri(0.975) * np.sqrt(1 / p + 1 / w))
+        low = (least / largest / spread(least.clip(lower=1), largest)).clip(lower=0)
+        high = most.clip(lower=1) / fewest * spread(most.clip(lower=1), fewest)
+    else:
+        low = trends.wilson(least.clip(lower=0), largest)[0] / 100
+        high = trends.wilson(np.minimum(most, fewest), fewest)[1] / 100
+    return per * pd.DataFrame({"value": part / whole, "low": low, "high": high})
 
 
-def _ratio_bound(part: np.ndarray, whole: np.ndarray, side: int) -> np.ndarray:
-    shown = np.maximum(part, 1)
-    return np.where(part > 0, shown / whole * np.exp(side * ndtri(0.975) * np.sqrt(1 / shown + 1 / whole)), 0.0)
-
-
-def change(first: tuple[np.ndarray, ...], last: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The difference of two independent shares with its 95% interval; each share comes as value, low, high.
+def change(first: pd.DataFrame, last: pd.DataFrame) -> pd.DataFrame:
+    """The differences of two sets of independent shares, as `rates` gives them: columns change, low and high (95%).
 
     From the two intervals by the square-and-add rule (Newcombe 1998), so it inherits what widened them.
     """
-    step = last[0] - first[0]
-    return (
-        step,
-        step - np.hypot(last[0] - last[1], first[2] - first[0]),
-        step + np.hypot(last[2] - last[0], first[0] - first[1]),
-    )
+    step = last["value"] - first["value"]
+    low = step - np.hypot(last["value"] - last["low"], first["high"] - first["value"])
+    high = step + np.hypot(last["high"] - last["value"], first["value"] - first["low"])
+    return pd.DataFrame({"change": step, "low": low, "high": high})
 
 
 # ---------------------------------------------------------------- funnels
@@ -61,53 +63,63 @@ def change(first: tuple[np.ndarray, ...], last: tuple[np.ndarray, ...]) -> tuple
 class Funnel:
     """How far shares may lie from a target by chance, and by the spread that is usual between institutions.
 
-    `phi` is the winsorised mean square of the z-scores: 1 where chance alone is at work (Spiegelhalter 2005,
-    doi 10.1002/sim.1970). `tau2` is the variance between institutions beyond chance, on the scale of `transform`.
+    `tau2` is the variance between institutions beyond chance, on the scale of `transform` (Spiegelhalter 2005,
+    doi 10.1002/sim.1970). `target` is a share of 1; limits and values are given for each `per`, such as 100.
     """
 
     kind: str
     target: float
-    phi: float
     tau2: float
+    per: float = 100
 
-    def limits(self, whole: np.ndarray, level: float = 0.95, *, spread: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper limit in per cent for institutions of these sizes; without `spread`, of chance alone.
-
-        Of institutions that are not exceptional, 1 - `level` lie outside the limits with the spread.
-        """
+    def limits(self, whole: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper limit for institutions of these sizes: 1 - `level` of the unexceptional lie outside."""
         whole = np.asarray(whole, float)
         middle, error = transform(self.target * whole, whole, self.kind)
-        reach = ndtri((1 + level) / 2) * np.sqrt(error**2 + (self.tau2 if spread else 0))
-        return tuple(100 * _back(middle + side * reach, self.kind) for side in (-1, 1))
+        reach = ndtri((1 + level) / 2) * np.sqrt(error**2 + self.tau2)
+        back = np.exp if self.kind == "ratio" else lambda value: np.sin(np.clip(value, 0, np.pi / 2)) ** 2
+        return self.per * back(middle - reach), self.per * back(middle + reach)
 
-    def scores(self, part: np.ndarray, whole: np.ndarray, *, spread: bool = True) -> np.ndarray:
-        """How many standard deviations each institution lies from the target: beyond 1.96 outside the 95% limits."""
+    def distances(self, part: pd.Series, whole: pd.Series) -> tuple[pd.Series, pd.Series]:
+        """How far each institution lies from the target, and the standard error of chance, as `unlike` wants them."""
         value, error = transform(part, whole, self.kind)
-        middle = transform(self.target, 1.0, self.kind)[0]
-        return (value - middle) / np.sqrt(error**2 + (self.tau2 if spread else 0))
+        return value - transform(self.target, 1.0, self.kind)[0], error
+
+    def table(self, part: pd.Series, whole: pd.Series) -> pd.DataFrame:
+        """Each institution's value, the usual range low to high (95% limits), and its score.
+
+        The score is the distance from the target in standard deviations of chance and usual spread: beyond 1.96
+        outside the 95% limits, beyond 3.09 outside the 99.8% limits.
+        """
+        away, error = self.distances(part, whole)
+        low, high = self.limits(whole)
+        columns = {"value": self.per * part / whole, "low": low, "high": high}
+        return pd.DataFrame(columns | {"score": away / np.sqrt(error**2 + self.tau2)})
 
 
-def fit(part: np.ndarray, whole: np.ndarray, kind: str = "proportion", *, target: float | None = None) -> Funnel:
+def fit(part: pd.Series, whole: pd.Series, kind: str = "proportion", *, target: float = 0, per: float = 100) -> Funnel:
     """The funnel of these institutions around a target share (of 1), by default that of all of them together."""
-    target = float(np.sum(part) / np.sum(whole)) if target is None else target
-    value, error = transform(part, whole, kind)
-    away = value - transform(target, 1.0, kind)[0]
-    return Funnel(kind, target, float(np.mean(_winsorise(away / error, TRIM) ** 2)), float(between(away, error)[0]))
+    target = target or float(np.sum(part) / np.sum(whole))
+    away, error = Funnel(kind, target, 0.0).distances(part, whole)
+    return Funnel(kind, target, float(between(away, error)[0]), per)
 
 
-def transform(part: np.ndarray, whole: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def transform(part: pd.Series, whole: pd.Series, kind: str) -> tuple[pd.Series, pd.Series]:
     """A share where its standard error hardly depends on it, and that error: arcsine root, or log for a ratio."""
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
     if kind == "ratio":
         return np.log(part / whole), np.sqrt(1 / part + 1 / whole)
     return np.arcsin(np.sqrt(part / whole)), 0.5 / np.sqrt(whole)
 
 
-def _back(value: np.ndarray, kind: str) -> np.ndarray:
-    return np.exp(value) if kind == "ratio" else np.sin(np.clip(value, 0, np.pi / 2)) ** 2
+def shift(
+    first: tuple[pd.Series, pd.Series], last: tuple[pd.Series, pd.Series], kind: str
+) -> tuple[pd.Series, pd.Series]:
+    """How far shares moved, on the scale of `transform`, and the standard error of chance; each year as part, whole."""
+    (old, old_error), (new, new_error) = (transform(part, whole, kind) for part, whole in (first, last))
+    return new - old, np.hypot(old_error, new_error)
 
 
-def between(away: np.ndarray, error: np.ndarray, trim: float = TRIM) -> np.ndarray:
+def between(away: np.ndarray, error: np.ndarray) -> np.ndarray:
     """tau squared: the variance of `away` (last axis: institutions) beyond its standard `error`; one value a row.
 
     The estimator of Paule and Mandel (1982): with tau squared added to their squared errors, the squared z-scores
@@ -115,39 +127,29 @@ def between(away: np.ndarray, error: np.ndarray, trim: float = TRIM) -> np.ndarr
     institutions do not widen the limits, and the sum is as much smaller as that makes it for a normal sample.
     Zero where there is no more than chance.
     """
-    away = np.atleast_2d(away)
-    error, n = np.broadcast_to(error, away.shape), away.shape[1]
-    aim = _kept(trim) * (n - 1) / n
-    square = lambda tau2: np.mean(_winsorise(away / np.sqrt(error**2 + tau2[:, None]), trim) ** 2, axis=1)
+    away, error, edge = np.atleast_2d(away), np.asarray(error), ndtri(1 - TRIM)
+    kept = 1 - 2 * TRIM * (1 - edge**2) - 2 * edge * np.exp(-(edge**2) / 2) / np.sqrt(2 * np.pi)
+    aim, reach = kept * (1 - 1 / away.shape[1]), TRIM * (away.shape[1] - 1)
+    k, place = int(reach), reach % 1
+
+    def square(tau2: np.ndarray) -> np.ndarray:
+        scores = np.sort(away / np.sqrt(error**2 + tau2[:, None]), axis=1)
+        edges = [(1 - place) * scores[:, i] + place * scores[:, j] for i, j in ((k, k + 1), (-1 - k, -2 - k))]
+        return np.mean(np.clip(scores, *np.array(edges)[..., None]) ** 2, axis=1)
+
     low, high = np.zeros(len(away)), (away**2).max(axis=1) / aim
-    for _ in range(40):
+    some = square(low) > aim
+    for _ in range(30):
         middle = (low + high) / 2
         above = square(middle) > aim
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(square(np.zeros(len(away))) > aim, (low + high) / 2, 0.0)
+    return np.where(some, (low + high) / 2, 0.0)
 
 
-def _winsorise(scores: np.ndarray, trim: float) -> np.ndarray:
-    edges = np.quantile(scores, [trim, 1 - trim], axis=-1)[..., None]
-    return np.clip(scores, *edges)
+# ---------------------------------------------------------------- many institutions looked at
 
 
-def _kept(trim: float) -> float:
-    """The variance of a standard normal variable whose tails are pulled in to these quantiles."""
-    if trim == 0:
-        return 1.0
-    edge = ndtri(1 - trim)
-    return float(1 - 2 * trim - 2 * edge * np.exp(-(edge**2) / 2) / np.sqrt(2 * np.pi) + 2 * trim * edge**2)
-
-
-# ---------------------------------------------------------------- who is unlike the others
-
-
-HEAVY = 4
-"""Degrees of freedom of a spread with heavier tails than the normal."""
-
-
-def unlike(away: pd.Series, error: pd.Series, *, draws: int = 4000, seed: int = 20200501) -> pd.DataFrame:
+def unlike(away: pd.Series, error: pd.Series, *, draws: int = 4000) -> pd.DataFrame:
     """Whose value lies further from the others than chance and the usual spread explain, many being looked at.
 
     `away` is each institution's distance from the target, such as its change less England's, and `error` its standard
@@ -157,35 +159,23 @@ def unlike(away: pd.Series, error: pd.Series, *, draws: int = 4000, seed: int = 
     which needs p_heavy of at most 5%. So the chance of naming anybody where nobody is exceptional is at most 5% in
     both cases. By simulation of the whole procedure with a fixed seed.
     """
-    if away.empty:
-        return pd.DataFrame(columns=["score", "p_normal", "p_heavy", "unlike"], index=away.index)
-    rng = np.random.default_rng(seed)
-    values, errors = away.to_numpy(float), error.to_numpy(float)
-    spread = between(values, errors)
-    scores = values / np.sqrt(errors**2 + spread)
-    chance = rng.normal(size=(draws, len(values))) * errors
+    rng, errors = np.random.default_rng(20200501), np.asarray(error, float)
+    spread = between(away, errors)
+    table = pd.DataFrame({"score": away / np.sqrt(errors**2 + spread)})
+    chance = rng.normal(size=(draws, len(away))) * errors
     tails = {
         "p_normal": rng.normal(size=chance.shape),
         "p_heavy": rng.standard_t(HEAVY, size=chance.shape) / np.sqrt(HEAVY / (HEAVY - 2)),
     }
-    table = pd.DataFrame({"score": scores}, index=away.index)
     for name, shape in tails.items():
         nobody = chance + shape * np.sqrt(spread)
         furthest = np.abs(nobody / np.sqrt(errors**2 + between(nobody, errors)[:, None])).max(axis=1)
-        table[name] = (1 + (furthest >= np.abs(scores)[:, None]).sum(axis=1)) / (draws + 1)
+        table[name] = (1 + (furthest >= np.abs(table["score"].to_numpy())[:, None]).sum(axis=1)) / (draws + 1)
     return table.assign(unlike=table["p_heavy"] <= FALSE_DISCOVERIES)
 
 
-# ---------------------------------------------------------------- many tests
-
-
-def p_values(scores: np.ndarray) -> np.ndarray:
-    """Two-sided p-values of z-scores."""
-    return 2 * ndtr(-np.abs(scores))
-
-
-def is_discovery(p: np.ndarray) -> np.ndarray:
-    """Which of many tests stand when at most 5% of those named may be chance (Benjamini-Hochberg)."""
+def discoveries(scores: pd.Series) -> np.ndarray:
+    """Which of many z-scores stand when at most 5% of those named may be chance (Benjamini and Hochberg 1995)."""
     from statsmodels.stats.multitest import multipletests
 
-    return multipletests(p, alpha=FALSE_DISCOVERIES, method="fdr_bh")[0] if len(p) else np.zeros(0, bool)
+    return multipletests(2 * ndtr(-np.abs(scores)), FALSE_DISCOVERIES, "fdr_bh")[0] if len(scores) else scores > 0

@@ -1,52 +1,32 @@
 """Gaps along a gradient: the slope and relative index of inequality, and how they change."""
 
-from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 
-@dataclass(frozen=True)
-class Gradient:
+def gradient(part: pd.Series, whole: pd.Series) -> pd.Series:
     """How a rate runs from one end of an ordered population to the other, by a weighted straight line.
 
-    `slope` is the slope index of inequality: the rate at the last end less that at the first, in points.
-    `relative` is the relative index: the one over the other. Each comes as value, low, high (95%).
+    `slope` is the slope index of inequality: the rate at the last end less that at the first, in points. `relative`
+    is the relative index: the one over the other. `low` and `high`, `relative_low` and `relative_high` are their 95%
+    intervals. Each group stands at the middle of its share of the population; how far the rates lie off a straight
+    line widens the intervals.
     """
-
-    slope: tuple[float, float, float]
-    relative: tuple[float, float, float]
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Both indices as rows: columns value, low, high."""
-        rows = {"slope index": self.slope, "relative index": self.relative}
-        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
-
-
-def gradient(part: pd.Series, whole: pd.Series) -> Gradient:
-    """The gradient of a rate over ordered groups, each at the middle of its share of the population.
-
-    Weighted least squares on the groups' rates; how far they lie off a straight line widens the intervals.
-    """
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
     result = _line(100 * part / whole, _ranks(whole), whole)
     (start, slope), spread = result.params, result.cov_params()
     low, high = result.conf_int()[1]
     relative = (start + slope) / start
     lever = np.array([-slope / start / (start + slope), 1 / (start + slope)])
-    reach = (high - slope) / np.sqrt(spread[1, 1]) * np.sqrt(lever @ spread @ lever)
-    return Gradient((slope, low, high), (relative, relative * np.exp(-reach), relative * np.exp(reach)))
+    reach = np.exp((high - slope) / np.sqrt(spread[1, 1]) * np.sqrt(lever @ spread @ lever))
+    both = {"slope": slope, "low": low, "high": high}
+    return pd.Series(both | {"relative": relative, "relative_low": relative / reach, "relative_high": relative * reach})
 
 
 def gradients(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
-    """The gradient of every year: one row a year, columns slope, low, high, relative, relative_low, relative_high.
-
-    `part` and `whole` have one row a group, in order, and one column a year.
-    """
-    found = {year: gradient(part[year], whole[year]) for year in part}
-    columns = ["slope", "low", "high", "relative", "relative_low", "relative_high"]
-    return pd.DataFrame({year: row.slope + row.relative for year, row in found.items()}, index=columns).T
+    """The `gradient` of every year, one row a year. The arguments have one row a group, in order, one column a year."""
+    return pd.DataFrame({year: gradient(part[year], whole[year]) for year in part}).T
 
 
 def narrowing(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
@@ -57,30 +37,22 @@ def narrowing(part: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
     change, at its mean rank and weighted by the harmonic mean of its two sizes. The value may differ by a few tenths
     from the difference of the two slopes, as ranks move between the years.
     """
-    years = list(part)
-    rates, ranks = 100 * part / whole, whole.apply(lambda sizes: _ranks(sizes.to_numpy(float)))
-    rows = {}
-    for place, since in enumerate(years):
-        for until in years[place + 1 :]:
-            pair = [since, until]
-            result = _line(
-                (rates[until] - rates[since]).to_numpy(),
-                ranks[pair].mean(axis=1).to_numpy(),
-                (1 / (1 / whole[pair]).sum(axis=1)).to_numpy(),
-            )
-            side = -np.sign(gradient(part[since], whole[since]).slope[0])
-            low, high = sorted(side * result.conf_int()[1])
-            rows[since, until] = [side * result.params[1], low, high]
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high"])
-    table.index = pd.MultiIndex.from_tuples(rows, names=["since", "until"])
-    return table
+    rate, ranks, rows = 100 * part / whole, whole.apply(_ranks), {}
+    for since, until in combinations(part, 2):
+        pair = [since, until]
+        weights = 1 / (1 / whole[pair]).sum(axis=1)
+        result = _line(rate[until] - rate[since], ranks[pair].mean(axis=1), weights)
+        side = -np.sign(gradient(part[since], whole[since])["slope"])
+        rows[since, until] = side * np.array([result.params[1], *result.conf_int()[1][:: int(side)]])
+    names = pd.MultiIndex.from_tuples(rows, names=["since", "until"]) if rows else None
+    return pd.DataFrame(rows.values(), names, ["value", "low", "high"])
 
 
-def _ranks(whole: np.ndarray) -> np.ndarray:
+def _ranks(whole: pd.Series) -> pd.Series:
     return (whole.cumsum() - whole / 2) / whole.sum()
 
 
-def _line(values: np.ndarray, ranks: np.ndarray, weights: np.ndarray):
+def _line(values: pd.Series, ranks: pd.Series, weights: pd.Series):
     import statsmodels.api as sm
 
-    return sm.WLS(values, sm.add_constant(ranks), weights=weights).fit()
+    return sm.WLS(np.asarray(values), sm.add_constant(np.asarray(ranks)), weights=np.asarray(weights)).fit()

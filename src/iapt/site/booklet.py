@@ -1,6 +1,7 @@
 """All main reports as one document to print, through a browser that is installed."""
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from iapt import runs
 from iapt import words
-from iapt.site import indexes, pages
+from iapt.site import about, indexes, pages
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 PLACES = (
@@ -42,6 +43,7 @@ class BrowserError(ValueError):
 def print_booklet(out: Path) -> bytes:
     """The reports that are there, areas left out, as a PDF with contents and page numbers.
 
+    It is printed twice: the first time to learn on which page each report begins.
     Raises BrowserError where no Chromium, Chrome or Edge is installed, or it fails or hangs.
     """
     browser = next(filter(None, map(shutil.which, (*BROWSERS, *PLACES))), None)
@@ -49,9 +51,17 @@ def print_booklet(out: Path) -> bytes:
         raise BrowserError(
             f"printing needs a browser; install one of {', '.join(BROWSERS)}, or print the pages from any other"
         )
+    try:
+        first = _print(browser, fill_booklet(out))
+        return _print(browser, fill_booklet(out, find_pages(first)))
+    except subprocess.TimeoutExpired:
+        raise BrowserError(f"{browser} did not print within {PATIENCE} seconds; the reports are in {out}") from None
+
+
+def _print(browser: str, text: str) -> bytes:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page, printed = Path(folder) / "print.html", Path(folder) / "reports.pdf"
-        page.write_text(fill_booklet(out), encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
         options = [
             "--headless",
             *QUIET,
@@ -60,17 +70,23 @@ def print_booklet(out: Path) -> bytes:
             "--generate-pdf-document-outline",
             f"--print-to-pdf={printed}",
         ]
-        try:
-            done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE)
-        except subprocess.TimeoutExpired:
-            raise BrowserError(f"{browser} did not print within {PATIENCE} seconds; the reports are in {out}") from None
+        done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode or not printed.exists():
             raise BrowserError(f"{browser} could not print: {done.stderr.strip()[-300:]}")
         return printed.read_bytes()
 
 
-def fill_booklet(out: Path) -> str:
+def find_pages(printed: bytes) -> dict[str, int]:
+    """The page on which each address of a document begins, from a PDF as Chromium writes it: no object compressed."""
+    pages = re.findall(rb"(\d+) 0 obj\s+<</Type /Page\b", printed)
+    places = re.findall(rb"/([\w-]+) \[(\d+) 0 R /XYZ", printed)
+    return {name.decode(): pages.index(page) + 1 for name, page in places if page in pages}
+
+
+def fill_booklet(out: Path, numbers: dict[str, int] | None = None) -> str:
     """The document as one HTML page: each notebook once, and the sources once, at the end.
+
+    `numbers` are the pages on which the reports begin, for the contents.
 
     Raises BrowserError where no report has been made yet.
     """
@@ -88,10 +104,10 @@ def fill_booklet(out: Path) -> str:
     )
     return pages.fill(
         "print.html.j2",
-        "Access to NHS psychological therapies in England",
-        "",
+        about.citation()["title"],
         "",
         reports=reports,
+        numbers=numbers or {},
         answer=pages.to_html(indexes.headline()),
         vintage=pages.capitalise(words.vintage("latest")),
     )

@@ -6,22 +6,25 @@ and load scripts from elsewhere.
 
 import base64
 import hashlib
+import html
 import re
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import jinja2
 import mistune
 
-import iapt
-from iapt import runs
-from iapt import charts, words
+from iapt import charts, data, runs, words
+from iapt.site import about, links
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
 FOLDED = ("parameters", "injected-parameters", "setup", "ask")
 """Tags of cells that are part of the machinery, not of the story."""
+ANNUAL = {"08_area": "areas", "09_areas_compared": "areas", "10_groups": "groups"}
+"""Notebooks whose figures come out once a year, and the table that holds these."""
 
 _markdown = mistune.create_markdown(escape=True, plugins=["table"])
 
@@ -34,62 +37,92 @@ def to_html(text: str, *, inline: bool = False) -> str:
 
 def render(run: runs.Run, notebook: dict, there: Iterable[str] | None = None) -> str:
     """The page of one executed notebook, its code folded away; it links to the reports named in `there`, or to all."""
-    root = "../" * (run.name.count("/") + 1)
+    there = list_names(there)
+    parts = collect_parts(notebook)
+    if (area := run.parameters.get("area")) and (note := links.describe_successors(area, there, find_root(run.name))):
+        parts.insert(2, {"kind": "html", "html": note})
+    own = run.name in there or run.name in runs.load()
     return fill(
         "report.html.j2",
         run.title,
-        root,
         run.name,
         there,
-        parts=collect_parts(notebook),
+        description=next((part["plain"] for part in parts if part["kind"] == "answer"), run.title),
+        picture=next((f"figures/{part['card']['name']}.png" for part in parts if part["kind"] == "chart"), ""),
+        parts=finish(parts, run.name, there),
         vintage=describe_vintage(run),
+        settings="" if own else describe_settings(run),
         repeat=_find_twin(run, there),
     )
 
 
-def _find_twin(run: runs.Run, there: Iterable[str] | None) -> dict | None:
+def list_names(there: Iterable[str] | None) -> list[str]:
+    """The names of these reports, or of all reports that can be made."""
+    return [run.name for run in runs.list_all(runs.load())] if there is None else list(there)
+
+
+def find_root(folder: str) -> str:
+    """The way from a page in a folder of the site to its front."""
+    return "../" * (folder.count("/") + 1) if folder else ""
+
+
+def _find_twin(run: runs.Run, there: list[str]) -> dict | None:
     """The same notebook in the other vintage, to link to."""
-    known = {name: run for name, run in runs.load().items() if there is None or name in there}
     name = run.name.removesuffix("-2020") if run.name.endswith("-2020") else f"{run.name}-2020"
-    return (
-        {"name": name, "title": known[name].title} if name in known and known[name].notebook == run.notebook else None
-    )
+    twin = runs.load().get(name)
+    return {"name": name, "title": twin.title} if twin and name in there and twin.notebook == run.notebook else None
 
 
-def fill(template: str, title: str, root: str, here: str, there: Iterable[str] | None = None, **parts: object) -> str:
-    """A page of the site from its template, with style, script and navigation to the reports in `there`, or all, inside it."""
-    folder = Path(__file__).parent / "templates"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    digest = base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode()
-    links = [
-        {"name": run.name, "title": run.title}
-        for run in runs.load().values()
-        if (there is None or run.name in there)
-        and (not run.name.endswith("-2020") or run.name in ("target-2020", "claims-2020"))
-    ]
-    links.append({"name": "method", "title": "Data and method"})
+def fill(template: str, title: str, folder: str, there: Iterable[str] | None = None, **parts: object) -> str:
+    """The page of a folder of the site from its template, with style, script, menu and what all pages say.
+
+    `there` are the names of the reports beside it.
+    """
+    style, script = _read_frame()
     frame = {
         "title": title,
-        "root": root,
-        "here": here,
+        "site": about.SITE,
+        "root": find_root(folder),
+        "path": f"{folder}/index.html" if folder else "index.html",
         "style": style,
         "script": script,
-        "digest": digest,
-        "links": links,
-        "version": iapt.__version__,
+        "digest": base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
+        "menu": about.menu(list_names(there), folder),
+        "address": about.address(),
+        "cite": about.citation(),
+        "dates": about.dates(),
+        "description": f"{title}: official figures of NHS talking therapies in England, with their sources.",
+        "picture": "",
     }
-    return TEMPLATES.get_template(template).render(**({"wide": False} | frame | parts))
+    return TEMPLATES.get_template(template).render(**(frame | parts))
+
+
+@cache
+def _read_frame() -> tuple[str, str]:
+    folder = Path(__file__).parent / "templates"
+    return tuple((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
 
 
 def describe_vintage(run: runs.Run) -> str:
-    """The vintage and the other parameters of a run in one line."""
-    values = run.values()
-    others = (
-        [run.title]
-        if "/" in run.name
-        else [f"{name.replace('_', ' ')} {value}" for name, value in values.items() if name != "as_of"]
-    )
-    return "; ".join([capitalise(words.vintage(values["as_of"])), *others])
+    """Of when the figures of a run are: its vintage, and the newest year where its figures are of areas or groups."""
+    as_of = run.values()["as_of"]
+    known, table = capitalise(words.vintage(as_of)), ANNUAL.get(run.notebook.stem)
+    newest = find_newest(table, as_of) if table else ""
+    return f"{known.partition(',')[0]}, to {newest}" if newest else known
+
+
+@data.remember
+def find_newest(table: str, as_of: str) -> str:
+    """The newest year of a table that was known on a day, for people; empty where none was."""
+    held = data.known(as_of, table)["period"]
+    return words.when(held.max()) if len(held) else ""
+
+
+def describe_settings(run: runs.Run) -> str:
+    """The parameters that a run was asked for, in one line."""
+    values = {name.replace("_", " "): value for name, value in run.parameters.items() if name != "as_of"}
+    shown = (f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in values.items())
+    return re.sub(r"(\d{4})-(\d{2})\b", r"\1/\2", "; ".join(shown))
 
 
 def capitalise(text: str) -> str:
@@ -101,6 +134,7 @@ def collect_parts(notebook: dict) -> list[dict]:
     """What a page shows of an executed notebook: heading, answer, then text, charts, tables and code in order.
 
     The answer is the first output of Markdown. Frames and printed text are folded away with the code that made them.
+    The table of sources comes last.
     """
     parts, answered = [], False
     for cell in notebook["cells"]:
@@ -108,7 +142,7 @@ def collect_parts(notebook: dict) -> list[dict]:
         tags = set(cell["metadata"].get("tags", []))
         if cell["cell_type"] == "markdown":
             if "ask" not in tags:
-                parts.append({"kind": "heading" if not parts else "html", "html": add_anchors(to_html(source))})
+                parts.append({"kind": "html" if parts else "heading", "html": to_html(source)})
             continue
         shown = []
         for part in filter(None, map(_read_output, cell["outputs"])):
@@ -120,13 +154,58 @@ def collect_parts(notebook: dict) -> list[dict]:
             else:
                 parts.append(part)
         if shown or not tags & set(FOLDED):
-            parts.append({"kind": "code", "text": source, "shown": shown})
-    return parts
+            if not parts or parts[-1]["kind"] != "code":
+                parts.append({"kind": "code", "cells": []})
+            parts[-1]["cells"].append({"text": source, "shown": shown})
+    return sorted(parts, key=lambda part: part["kind"] == "table" and part["card"]["name"] == "sources")
 
 
-def add_anchors(text: str) -> str:
-    """The HTML with an address for each heading of the second level."""
-    return re.sub(r"<h2>(.*?)</h2>", lambda found: f'<h2 id="{words.slug(found[1])}">{found[1]}</h2>', text)
+def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
+    """The parts with an address for each heading, figure and table, terms and names of areas linked, and a contents list."""
+    root, seen, finished, contents = find_root(folder), set(), [], []
+    taken = {part["card"]["name"] for part in parts if part["kind"] == "chart"}
+    areas = links.find_pages(name for name in there if name != folder)
+    for part in parts:
+        if part["kind"] in ("html", "answer"):
+            text, headings = add_anchors(part["html"], taken)
+            contents += headings
+            part = part | {"html": links.link_terms(links.mend_links(text, there, root), root, seen)}
+        elif part["kind"] == "table":
+            name = _take(f"table_{part['card']['name']}", taken)
+            part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}
+        finished.append(part)
+    if len(contents) > 2:
+        place = 1 + max((i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer")), default=0)
+        finished.insert(place, {"kind": "contents", "links": contents})
+    return finished
+
+
+def mend_table(text: str) -> str:
+    """The HTML of a table whose caption stays whole when the table scrolls."""
+    return re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
+
+
+def add_anchors(text: str, taken: set[str]) -> tuple[str, list[tuple[str, str]]]:
+    """The HTML with an address for each heading, and address and text of those of the second level.
+
+    No address is one of those `taken`, to which the new ones are added.
+    """
+    contents = []
+
+    def name(found: re.Match) -> str:
+        plain = re.sub(r"<[^>]+>", "", found[2])
+        address = _take(words.slug(html.unescape(plain)) or "section", taken)
+        if found[1] == "2":
+            contents.append((address, plain))
+        return f'<h{found[1]} id="{address}">{found[2]}</h{found[1]}>'
+
+    return re.sub(r"<h([2-4])>(.*?)</h\1>", name, text), contents
+
+
+def _take(name: str, taken: set[str]) -> str:
+    free = next(each for number in range(1, 1000) if (each := name if number == 1 else f"{name}_{number}") not in taken)
+    taken.add(free)
+    return free
 
 
 def _read_output(output: dict) -> dict | None:
@@ -141,7 +220,8 @@ def _read_output(output: dict) -> dict | None:
     if words.TABLE_MIME in bundle:
         return {"kind": "table", "card": bundle[words.TABLE_MIME], "html": bundle["text/html"]}
     if "text/markdown" in bundle:
-        return {"kind": "html", "html": to_html(bundle["text/markdown"])}
+        text = to_html(bundle["text/markdown"])
+        return {"kind": "html", "html": text, "plain": html.unescape(re.sub(r"<[^>]+>", "", text))}
     if "image/png" in bundle:
         alt = bundle.get("text/plain", "picture")
         return {"kind": "picture", "png": bundle["image/png"].strip(), "alt": alt}

@@ -1,0 +1,82 @@
+"""What every page says of the site: who made it, its dates, its address and its menu."""
+
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+
+import pandas as pd
+import yaml
+
+from iapt import data, runs
+from iapt.data import periods
+from iapt.paths import ROOT
+
+SITE = "NHS talking therapies in England"
+ADDRESS = "IAPT_SITE"
+"""The environment variable that holds the address at which the site is published."""
+AROUND = (
+    ("method", "Data and method"),
+    ("glossary", "Glossary"),
+    ("sources", "Sources"),
+    ("downloads", "Downloads"),
+    ("changes", "What changed"),
+)
+"""Pages of every site, by their folder."""
+OF_AREAS = (
+    ("areas", "All areas"),
+    ("areas/compare", "Compare areas"),
+    ("areas/map", "Map of areas"),
+)
+"""Pages of a site with reports of areas."""
+
+
+@cache
+def citation() -> dict:
+    """The authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it says nothing."""
+    told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    names = [
+        person.get("name") or f"{person.get('given-names', '')} {person['family-names']}".strip()
+        for person in told["authors"]
+    ]
+    keys = ("title", "version", "license", "date-released", "repository-code")
+    return {"authors": ", ".join(names)} | {key.replace("-", "_"): str(told.get(key, "")) for key in keys}
+
+
+def address() -> str:
+    """The address of the site with a slash at its end; empty where IAPT_SITE gives none.
+
+    Raises RunError for anything but an address of the web.
+    """
+    given = os.environ.get(ADDRESS, "").strip()
+    if given and not re.fullmatch(r"https?://[^\s\"'<>?#]+", given):
+        raise runs.RunError(f"{ADDRESS} is {given!r}; expected an address such as https://example.org/reports/")
+    return given.rstrip("/") + "/" if given else ""
+
+
+def write_day(day: str) -> str:
+    """A day for people: `2026-11-25` is `25 November 2026`."""
+    moment = pd.Timestamp(day)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def dates() -> dict[str, str]:
+    """The newest month of the figures and the day on which figures last changed, for people."""
+    return {"figures_to": periods.label(data.newest_month()), "changed": write_day(data.load()["changes"]["added"].max())}
+
+
+def menu(there: Iterable[str], here: str) -> list[dict]:
+    """The groups of the menu, each with its title and links: to the reports named, and to the pages around them.
+
+    `here` is the folder of the page on which the menu stands.
+    """
+    bases = {name.partition("/")[0] for name in there}
+    groups: dict[str, list] = {}
+    for run in runs.load().values():
+        if run.name in bases:
+            groups.setdefault(run.group, []).extend(OF_AREAS if run.each else [(run.name, run.title)])
+    groups["Data"] = list(AROUND)
+    return [
+        {"title": title, "links": [{"path": path, "title": text, "here": path == here} for path, text in links]}
+        for title, links in groups.items()
+    ]

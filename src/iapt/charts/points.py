@@ -231,7 +231,7 @@ def _draw_points(
     """Points, the named ones in colour over the others; what is said of those is added to the alternative text."""
     axes, panel, grey = chart.axes, chart.panels[0], COLOURS["plain"]
     scale_axis(axes.yaxis, chart.scale)
-    panel.across = f"{across} →"
+    panel.across = f"{across}\u00a0→"
     own = x.index.isin(list(named))
     names = chart.drawn["name"].tolist() if "name" in chart.drawn else [str(key) for key in x.index]
     texts = np.array([f"{name}: {write_value(value, chart.scale)}" for name, value in zip(names, y)], dtype=object)

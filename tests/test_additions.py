@@ -91,7 +91,8 @@ def test_figures_taken_out_come_back_to_the_same_bytes_whatever_else_was_left(he
     assert digest(held) == before
 
 
-def test_the_samples_added_to_the_data_change_nothing(held, capsys):
+def test_the_samples_added_to_the_data_change_nothing(tmp_path, monkeypatch, capsys):
+    held = copy_data(tmp_path, monkeypatch)
     before = digest(held)
     assert cli.main(["add", *map(str, [*MONTHS, *ANNUAL])]) == 0
     assert digest(held) == before
@@ -146,7 +147,8 @@ def test_a_month_since_boards_ended_and_began_is_added_and_read_back(held, add):
     assert months.tolist() == [float(printed["M001"]), float(printed["M031"])]
 
 
-def test_a_report_is_made_with_the_month_that_was_added(held, add, tmp_path):
+def test_a_report_is_made_with_the_month_that_was_added(add, tmp_path, monkeypatch):
+    held = copy_data(tmp_path, monkeypatch)
     assert add(change(month=NEXT)) == 0
     command = [Path(sys.executable).with_name("iapt"), "report", "access", "--out", str(tmp_path / "reports")]
     subprocess.run(command, env=os.environ | {"IAPT_DATA": str(held)}, check=True, capture_output=True)

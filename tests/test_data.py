@@ -97,6 +97,21 @@ def test_a_good_row_is_accepted(tables, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_table_saved_with_a_byte_order_mark_or_other_ends_of_line_is_read(tables):
+    path = tables.folder / "england.csv"
+    text = path.read_text(encoding="utf-8")
+    for mark, ending in (("\ufeff", "\n"), ("", "\r\n"), ("\ufeff", "\r")):
+        path.write_text(mark + text.replace("\n", ending), encoding="utf-8", newline="")
+        assert data.check() == []
+
+
+@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "need_estimate_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
+def test_a_row_on_which_pages_rely_can_be_neither_renamed_nor_removed(tables, name, number):
+    key = "area" if name == "places" else "id"
+    tables.change(name, {key: "E99000001"}, **{key: number})
+    assert data.Problem(f"{name}.csv", 1, key, f"lacks {number}, on which pages rely") in data.check()
+
+
 def test_a_repeated_figure_names_the_row_it_repeats(tables):
     first = tables.read("england")[4]
     row = tables.append("england", **first)

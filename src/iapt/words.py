@@ -56,11 +56,11 @@ def when(period: pd.Period) -> str:
     return periods.label(period)
 
 
-def vintage(as_of: str) -> str:
-    """The vintage for people: `as known on 1 May 2020`, or the newest month in the data."""
+def vintage(as_of: str, newest: pd.Period | None = None) -> str:
+    """The vintage for people: `as known on 1 May 2020`, or the month in which the newest figures end."""
     limit = data.day(as_of)
     if limit is None:
-        return f"newest figures, to {periods.label(data.newest_month())}"
+        return f"newest figures, to {periods.label((newest or data.newest_month()).asfreq('M'))}"
     return f"as known on {limit.day} {limit:%B %Y}"
 
 
@@ -215,7 +215,8 @@ def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:
             "Licence": cards["licence"],
         }
     ).reset_index(drop=True)
-    return Table("sources", f"Sources of the figures on this page ({vintage(as_of)})", shown)
+    newest = known["period"].max() if tables and "england" not in tables else None
+    return Table("sources", f"Sources of the figures on this page ({vintage(as_of, newest)})", shown)
 
 
 def _format_float(value: float) -> str:

@@ -9,6 +9,7 @@ import base64
 import functools
 import html
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -48,14 +49,14 @@ def measure(text: str, size: float, bold: bool = False) -> float:
 
 
 def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
-    """The text in lines no wider than so many points, but for words that are wider themselves."""
+    """The text in lines no wider than so many points, but for words that are wider; `Q4 2025/26` and the like are words."""
     lines: list[str] = []
-    for word in text.split():
+    for word in re.sub(r"(?<=\bQ\d) (?=\d{4})|(?<=\d) (?=million)", "\u00a0", text).split(" "):
         if lines and measure(f"{lines[-1]} {word}", size, bold) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
-    return lines
+    return [line.replace("\u00a0", " ") for line in lines if line]
 
 
 @dataclass
@@ -204,7 +205,7 @@ def _write_text(mark: Mark) -> str:
 def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) -> str:
     gc, seen = mark.gc, mark.path.vertices[~np.isin(mark.path.codes, (Path.STOP, Path.CLOSEPOLY))]
     style, fill, width = "", mark.fill, gc.get_linewidth()
-    if not len(seen) or (fill is None or fill[3:] == (0,)) and not width:
+    if not len(seen) or (fill is None or fill[3:] == (0,)) and not width and not mark.title:
         return ""
     forced = gc.get_alpha() if gc.get_forced_alpha() else None
     style += f' fill="{to_hex(fill) if fill is not None else "none"}"'

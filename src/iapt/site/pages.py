@@ -39,6 +39,9 @@ def render(run: runs.Run, notebook: dict, there: Iterable[str] | None = None) ->
     """The page of one executed notebook, its code folded away; it links to the reports named in `there`, or to all."""
     there = list_names(there)
     parts = collect_parts(notebook)
+    if "/" in run.name and parts[0]["kind"] == "heading":
+        question = parts[0]["html"].replace("<h1>", '<p class="question">').replace("</h1>", "</p>")
+        parts[0] = parts[0] | {"html": f"<h1>{html.escape(run.title)}</h1>\n{question}"}
     if (area := run.parameters.get("area")) and (note := links.describe_successors(area, there, find_root(run.name))):
         parts.insert(2, {"kind": "html", "html": note})
     own = run.name in there or run.name in runs.load()

@@ -62,7 +62,7 @@ races: setup
 evaluate:
 	test -x .venv-evaluate/bin/python || $(PYTHON) -m venv .venv-evaluate
 	.venv-evaluate/bin/pip install --quiet --disable-pip-version-check -r tests/bench/evaluate.txt
-	PYTHONPATH=src .venv-evaluate/bin/python -m iapt.models.evaluate --out data/benchmark.csv
+	PYTHONPATH=src .venv-evaluate/bin/python tests/bench/evaluate.py --out data/benchmark.csv
 
 # for maintainers; needs uv
 lock:

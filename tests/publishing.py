@@ -131,3 +131,24 @@ def figures(folder: Path, table: str = "england", **where: str) -> list[dict[str
     """Rows of a table with these values."""
     with (folder / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
         return [row for row in csv.DictReader(handle) if all(row[name] == value for name, value in where.items())]
+
+
+def shrink_data(folder: Path, monkeypatch) -> Path:
+    """A copy of the data with the figures of a few years, areas and groups alone, which `iapt` uses from now on."""
+    copy = copy_data(folder, monkeypatch)
+    kept = {
+        "england": lambda row: row["period"] >= "2023-04" or row["frequency"] == "year" and row["period"] >= "2017",
+        "areas": lambda row: row["year"] == "2024-25",
+        "groups": lambda row: row["year"] == "2024-25",
+        "published_rates": lambda row: row["year"] == "2024-25",
+        "partnerships": lambda row: row["year"] == "2017-18",
+        "population": lambda row: row["day"] == "2020-06-30" and row["type"] != "sub_icb",
+        "benchmark": lambda row: row["metric"] == "mase" and row["model"] == "pool",
+    }
+    for name, keep in kept.items():
+        path = copy / f"{name}.csv"
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+        path.write_bytes(write_csv([list(rows[0]), *([*row.values()] for row in rows if keep(row))]))
+    data.forget()
+    return copy

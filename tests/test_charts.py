@@ -103,7 +103,7 @@ def test_a_users_own_settings_change_nothing():
     expected = draw().render("png")
     with mpl.rc_context({"axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30}):
         assert draw().render("png") == expected
-    assert Image.open(io.BytesIO(expected)).size[0] == round(style.WIDE * style.PNG_DPI)
+    assert Image.open(io.BytesIO(expected)).size[0] == round(style.WIDE * 144)
 
 
 def test_bars_intervals_funnel_and_scatter_say_their_values():

@@ -151,7 +151,7 @@ FACTS = {
     *(f"{value:.0f}%" for value in TARGETS.loc[TARGETS["measure"].str.endswith("_rate"), "value"]),
     *(f"{value:,.0f}" for value in TARGETS.loc[~TARGETS["measure"].str.endswith("_rate"), "value"]),
     str(len(data.load()["claims_2020"])),  # how many claims the page of May 2020 makes
-    *("80%", "95%", "99.8%", "5%"),  # nominal levels of intervals, limits and tests
+    *("80%", "90%", "95%", "99.8%", "5%"),  # nominal levels of intervals, limits and tests
     *("100", "1,000", "1", "10"),  # per 100 referrals, per 1,000 adults; deciles are numbered from 1 to 10
 }
 DATES = r"\b\d{1,2} (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}|\b(?:19|20)\d{2}(?:[/-]\d{2}(?:-\d{2})?)?\b"
@@ -160,8 +160,9 @@ TENS = r"(?<!one in )\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)
 
 
 def list_numbers(markdown: str, settings: set[str] = frozenset()) -> list[str]:
-    """The numbers in prose that are no dates, facts or settings, large ones in words too; code and links left out."""
-    text = re.sub(DATES, "", re.sub(r"`[^`]*`|\]\([^)]*\)", "", markdown))
+    """The numbers in prose that are no dates, facts or settings, large ones in words too; quotations, code and links left out."""
+    own = re.sub(r"^>.*|`[^`]*`|\]\([^)]*\)", "", markdown, flags=re.MULTILINE)
+    text = re.sub(DATES, "", own)
     return [found for found in re.findall(f"{NUMBERS}|{TENS}", text) if found not in FACTS | settings]
 
 
@@ -188,6 +189,7 @@ def test_prose_holds_no_number_that_could_be_computed(name):
         ("12 of 20, or some thirty-one", ["12", "20", "thirty-one"]),
         ("The 15% and 50% of 1 May 2020, 2013-14", []),
         ("`--set as_of=2018-06-30` 1.5 million", ["1.5"]),
+        ("> the 1.88 million target\n\nIt was 1.26 million.", ["1.26"]),
     ],
 )
 def test_a_number_in_prose_would_be_found(text, found):

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from publishing import change, copy_data
+from publishing import NEXT, change, copy_data
 
 from iapt import cli, data
 from iapt.data import overview
@@ -40,16 +40,16 @@ def test_it_fits_on_one_screen_and_names_every_topic_with_its_first_and_last_fig
     assert len(screen.splitlines()) <= 50
     topics = data.load()["measures"]["topic"].value_counts()
     assert all(re.search(rf"^{topic} +{count} ", screen, re.MULTILINE) for topic, count in topics.items())
-    assert re.search(r"access +3 +2008-09 to 2024-25 +2008-09 Q3 to 2019-20 Q3 +2013-04 to 2025-09", screen)
-    assert "newest month: September 2025" in screen.splitlines()[0]
+    assert re.search(r"access +3 +2008-09 to 2024-25 +2008-09 Q3 to 2019-20 Q3 +2013-04 to 2026-03", screen)
+    assert "newest month: March 2026" in screen.splitlines()[0]
 
 
 def test_the_newest_month_follows_the_data(held, check, tmp_path):
-    (tmp_path / "x.csv").write_bytes(change(month="2025-10"))
+    (tmp_path / "x.csv").write_bytes(change(month=NEXT))
     assert cli.main(["add", str(tmp_path / "x.csv")]) == 0
     screen = check()
-    assert "newest month: October 2025" in screen
-    assert "not in the data: 2025-11, 2025-12" in screen
+    assert "newest month: May 2026" in screen
+    assert "publications.csv, not in the data: none" in screen
 
 
 def test_a_gap_is_shown_from_first_to_last_missing_period(held):
@@ -71,7 +71,7 @@ def test_a_conflict_is_one_beyond_rounding_and_shown_with_its_size(held, value, 
     assert len(found) == conflicts
     if value == "88200":
         assert found == [
-            "Started treatment 2025-08, 0.061 %: 88,200 (psyreflect-2026) against 88,146 (nhs-monthly-activity)"
+            "Started treatment 2025-08, 0.061 %: 88,200 (psyreflect-2026) against 88,146 (nhs-monthly-2025-08)"
         ]
 
 

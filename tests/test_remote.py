@@ -28,7 +28,7 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def place(tmp_path, request) -> str:
     pytest.importorskip("fsspec")
-    return "memory://reports" if request.param == "memory" else f"file://{tmp_path}/storage"
+    return "memory://reports" if request.param == "memory" else f"local://{tmp_path}/storage"
 
 
 def read(place: str) -> dict[str, bytes]:
@@ -68,9 +68,9 @@ def write_report(folder, **files: str) -> None:
 def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
     """A copy that breaks off leaves no run.json, and is made up for by the next; what is no longer part of it goes."""
     pytest.importorskip("fsspec")
-    local, place = tmp_path / "local", f"file://{tmp_path}/storage"
+    local, place = tmp_path / "local", f"local://{tmp_path}/storage"
     write_report(local / "one", **{"index.html": "old", "figures/a.svg": "old"})
-    assert remote.send(local, place, ["one"]) == 1
+    assert remote.send(local, place, ["one"]) == ["one"]
     write_report(local / "one", **{"index.html": "new", "figures/b.svg": "new"})
     put = remote._put
 
@@ -86,8 +86,22 @@ def test_mark_of_a_whole_report_comes_last(tmp_path, monkeypatch):
         remote.send(local, place, ["one"])
     assert "one/run.json" not in read(place)
     monkeypatch.undo()
-    assert remote.send(local, place, ["one"]) == 1
+    assert remote.send(local, place, ["one"]) == ["one"]
     assert read(place) == {f"one/{name}": (local / "one" / name).read_bytes() for name in tiny.digest(local / "one")}
+
+
+def test_an_address_of_a_file_system_here_is_a_folder(command, tmp_path):
+    """So that nothing of a person's is replaced there, and what was edited is kept."""
+    own = tmp_path / "papers" / "one" / "thesis.tex"
+    own.parent.mkdir(parents=True)
+    own.write_text("years of work")
+    code, _, err = command("--out", f"file://{tmp_path}/papers")
+    assert code == 2 and "thesis.tex, which is not part of a report" in err and own.read_text() == "years of work"
+    own.unlink()
+    assert command("one", "--out", f"file://{tmp_path}/papers")[0] == 0
+    (own.parent / "notebook.ipynb").write_text("mine")
+    assert command("one", "--out", f"file://{tmp_path}/papers")[0] == 0
+    assert (tmp_path / "papers" / "one.edited" / "notebook.ipynb").read_text() == "mine"
 
 
 def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
@@ -103,7 +117,7 @@ def test_unknown_storage_and_missing_library(command, tmp_path, monkeypatch):
 def test_failed_runs_are_not_copied(command, tmp_path):
     pytest.importorskip("fsspec")
     tiny.write_notebook(tmp_path / "two.ipynb", "1 / 0")
-    place = f"file://{tmp_path}/storage"
+    place = f"local://{tmp_path}/storage"
     code, out, err = command("--out", place)
     assert code == 1 and f"1 report copied to {place}" in out
     assert not any(name.startswith("two") for name in read(place))
@@ -119,5 +133,5 @@ def test_nothing_of_somebody_else_is_replaced(tmp_path, place):
     (storage / place).parent.mkdir(parents=True)
     (storage / place).write_text("years of work")
     with pytest.raises(runs.RunError, match="choose another place with --out"):
-        remote.send(local, f"file://{storage}", ["one"])
-    assert read(f"file://{storage}") == {place: b"years of work"}
+        remote.send(local, f"local://{storage}", ["one"])
+    assert read(f"local://{storage}") == {place: b"years of work"}

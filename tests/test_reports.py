@@ -244,7 +244,7 @@ def test_missing_kernel(tmp_path, monkeypatch):
     monkeypatch.setattr(kernelspec.KernelSpecManager, "get_kernel_spec", missing)
     (result,) = runner.make_all([run], tmp_path / "out", kernel=True)
     assert result.state == "failed"
-    assert "there is no Jupyter kernel named python3; install it with: python -m ipykernel install" in result.message
+    assert "no Jupyter kernel is named python3; install it with: python -m ipykernel install" in result.message
 
 
 def test_braces_in_the_folder(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 import tiny
 
 from iapt import parameters, runs
-from iapt.running import failures, folders, reports, runner
+from iapt.running import child, failures, folders, reports, runner
 
 
 def find_leftovers(out: Path) -> list[str]:
@@ -322,7 +322,7 @@ def test_a_file_that_comes_while_the_run_is_under_way_stays(tmp_path):
     list(runner.make_all([run], out))
     tiny.write_notebook(run.notebook, cell)
     (result,) = runner.make_all([run], out)
-    assert result.state == "failed" and "holds mine.txt, which is no part of a report" in result.message
+    assert result.state == "failed" and "holds mine.txt, which is not part of a report" in result.message
     assert (out / "one" / "mine.txt").read_text() == "mine"
 
 
@@ -501,7 +501,18 @@ def test_closing_early_ends_the_rest(tmp_path):
     assert [path.name for path in out.iterdir()] == ["quick"]
 
 
-def test_what_cannot_be_computed_for_all_is_left_to_each_run(monkeypatch):
+def test_what_cannot_be_computed_for_all_is_left_to_each_run(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "gc", MagicMock())
-    runner.warm_up([{"as_of": "no day"}])
+    run = tiny.make_run(tmp_path, "one", "'started_treatment', 'year'")
+    runner.warm_up([(runner.Job(run, None, ""), {"as_of": "no day"})] * 5)
     assert runner.gc.freeze.called
+
+
+def test_figures_that_many_runs_name_are_computed_once_for_all(tmp_path):
+    run = tiny.make_run(tmp_path, "one", "data.table(['started_treatment'], 'year', as_of)")
+    assert runner.list_shared([(run, "latest")] * 4 + [(run, "2020-05-01")]) == [("started_treatment", "year", "latest")]
+
+
+def test_a_run_has_the_imports_of_its_notebook_done(tmp_path):
+    run = tiny.make_run(tmp_path, "one", "import zlib, iapt.words as w", "from iapt.data import fy", "%magic import")
+    assert child.list_imports(run.notebook) == ["zlib", "iapt.words", "iapt.data", "iapt.data.fy"]

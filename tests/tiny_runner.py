@@ -7,9 +7,10 @@ from contextlib import closing
 from pathlib import Path
 
 from iapt import data, runs
+from iapt.paths import NOTEBOOKS
 from iapt.running import child, runner
 
-child.preload()
+child.preload(NOTEBOOKS.glob("*.ipynb"))
 data.known("latest")
 
 

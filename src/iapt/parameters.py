@@ -209,11 +209,10 @@ def _check_area(values: dict) -> None:
     if code == data.ENGLAND:
         return
     held, limit = data.known("latest", "areas"), data.day(values["as_of"])
-    if code not in set(held["area"]):
+    if not (held["area"] == code).any():
         before = data.places().loc[data.predecessors(code), "name"]
         raise ValueError(f"area is {values['area']!r}; no figures are held for it yet; before it: {'; '.join(before)}")
-    first = held[held["area"].str.startswith("Q")]["available"].min()
-    if limit is not None and limit < first:
+    if limit is not None and limit < (first := held[held["area"].str.startswith("Q")]["available"].min()):
         raise ValueError(f"as_of is {values['as_of']}; figures for areas are held from {first:%Y-%m-%d}")
 
 

@@ -123,7 +123,7 @@ def read_notebook(path: Path) -> dict:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in path.parent.glob("*.ipynb")))
+        known = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.ipynb")))
         raise RunError(f"there is no notebook {path.name}; known: {known}") from None
     except ValueError as error:
         raise RunError(f"{path.name} is not a notebook: {error}") from None

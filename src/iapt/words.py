@@ -109,11 +109,10 @@ class Table:
     formats: dict[str, str | Callable[[float], str]] = field(default_factory=dict)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict:
-        csv = self.frame.map(_name_period).to_csv(index=False, lineterminator="\n", float_format="%.9g")
         return {
             "text/html": self._as_html(),
             "text/plain": f"{self.caption}\n\n{self._as_shown().to_string(index=False)}",
-            TABLE_MIME: {"name": self.name, "title": self.caption, "csv": csv},
+            TABLE_MIME: {"name": self.name, "title": self.caption, "csv": write_csv(self.frame)},
         }
 
     def _as_shown(self) -> pd.DataFrame:
@@ -182,11 +181,19 @@ def _show(value: object, form: str | Callable[[float], str] | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, float | int | np.number):
         return (f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}").replace("-", "−")
-    return str(_name_period(value))
+    return str(name_period(value))
 
 
-def _name_period(value: object) -> object:
-    return periods.label(value) if isinstance(value, pd.Period) else value
+def name_period(value: object) -> object:
+    """A year or quarter as its name, `2023/24`; a month as `2018-10`; anything else as it is."""
+    if not isinstance(value, pd.Period):
+        return value
+    return str(value) if value.freqstr == "M" else periods.label(value)
+
+
+def write_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV: numbers to nine digits, so that every processor writes the same, and periods by their names."""
+    return frame.map(name_period).to_csv(index=False, lineterminator="\n", float_format="%.9g")
 
 
 def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:

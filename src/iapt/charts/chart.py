@@ -4,22 +4,24 @@ A chart is laid out when it is shown, so that what was added to it in between ha
 `.figure` and `.axes` are there for everything that the builders do not draw.
 """
 
-import html
-import io
 import re
-import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Required, TypedDict
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 
 from iapt import words
+from iapt.charts import picture
+from iapt.charts.picture import measure, wrap
+from iapt.charts.places import POINTS, place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -37,10 +39,11 @@ COLOURS = {
 OTHERS = ("#0072B2", "#A84600", "#007A5A", "#8F3B76", "#1a1a1a", "#6E6E6E")
 """Colours of lines that are no measure, safe for colour-blind readers."""
 INK, QUIET, GRID, TARGET_INK = "#1a1a1a", "#5c5c5c", "#dddddd", "#A84600"
-BACKING = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.8}
+SMALL, TITLE, UNIT = 8.5, 12.5, 10
+"""Sizes of text in points: on a telephone the smallest is 11 of the 360 pixels that the narrow picture takes."""
 STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")} | {
-    "font.family": "DejaVu Sans",
-    "font.size": 10.5,
+    "font.family": picture.FONT,
+    "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.spines.left": False,
@@ -52,30 +55,56 @@ STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.sta
     "text.color": INK,
     "xtick.color": QUIET,
     "ytick.color": QUIET,
-    "ytick.major.size": 0,
-    "svg.hashsalt": "iapt",
-    "figure.dpi": 100,
+    "ytick.left": False,
+    "figure.dpi": 72,
 }
 """Every setting, from matplotlib's own defaults, so that no user's settings change a chart."""
 WIDE, NARROW = 6.8, 3.75
 """Inches across: on a page, and on a telephone, where 3.75 inches are its 360 pixels."""
-PNG_DPI = 144
+MARGIN, GAP = 6, 20
+"""Points around the picture, and between rows of panels below the years of their axis."""
+
+
+class About(TypedDict, total=False):
+    """What every builder is told: `title`, `unit`, and where they are not to be guessed `name`, `measures`, `as_of`.
+
+    `unit` is the axis in words; with "per cent" in it the axis is one of percentages. `name` is that of the files, by
+    default made of the title. `measures` and `as_of` are what the figures rest on: `data.table` leaves them on its
+    tables, and they are given where pandas has lost them.
+    """
+
+    title: Required[str]
+    unit: Required[str]
+    name: str
+    measures: Sequence[str]
+    as_of: str
 
 
 @dataclass
 class Panel:
-    """One pair of axes: what it shows over which periods, and the labels that stand to the right of its points."""
+    """One pair of axes: what it shows over which periods, and the texts that are placed when the chart is laid out.
+
+    `labels` stand to the right of the axes (x, y, text, colour); `tags` beside a place within them; `rows` name the
+    ticks of a vertical axis, `across` the horizontal one. `late` draws what depends on the width.
+    """
 
     axes: Axes
     heading: str = ""
     periods: pd.PeriodIndex | None = None
     labels: list[tuple[float, float, str, str]] = field(default_factory=list)
-    left: float = 0.8
-    late: list[Callable[[], list]] = field(default_factory=list)
+    tags: list[dict] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    across: str = ""
+    right: float = 0
+    late: list[Callable[[float], list[Artist]]] = field(default_factory=list)
 
     def label(self, x: float, y: float, text: str, colour: str) -> None:
         """A label to the right of a point; labels are moved apart when the chart is laid out."""
         self.labels.append((x, y, text, colour))
+
+    def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **style: object) -> None:
+        """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text."""
+        self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | style)
 
 
 @dataclass
@@ -92,9 +121,10 @@ class Chart:
     notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     drawn: pd.DataFrame = field(default_factory=pd.DataFrame)
-    tips: list[tuple[PathCollection, list[str]]] = field(default_factory=list)
+    tips: list[tuple[Artist, list[str]]] = field(default_factory=list)
     panels: list[Panel] = field(default_factory=list)
-    _placed: list = field(default_factory=list)
+    arranged: list[tuple[float, ...]] = field(default_factory=list)
+    _placed: list[Artist] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         with mpl.rc_context(STYLE):
@@ -107,6 +137,18 @@ class Chart:
         self.panels.append(panel)
         return panel
 
+    def take(self, figure: Figure) -> None:
+        """Make a finished figure that of this chart. Each of its axes is a panel under its title if all are of one size."""
+        figure.set_layout_engine("none")
+        self.figure, bounds = figure, [tuple(np.round(axes.get_position().bounds, 3)) for axes in figure.axes]
+        self.columns = len({x for x, *_ in bounds})
+        self.arranged = bounds if len({size for *_, size in bounds}) > 1 else []
+        self.panels = [Panel(axes, "" if self.arranged else axes.get_title()) for axes in figure.axes]
+        for panel in self.panels:
+            panel.axes.set_title("" if panel.heading else panel.axes.get_title())
+        for text in figure.findobj(Text):
+            text.set_fontsize(max(SMALL, text.get_fontsize()))
+
     @property
     def axes(self) -> Axes:
         """The axes of the first panel."""
@@ -115,7 +157,7 @@ class Chart:
     @property
     def data(self) -> pd.DataFrame:
         """What is drawn, as the CSV beside the picture holds it: years and quarters as `2023/24` and `Q3 2018/19`."""
-        return self.drawn.map(_name_period)
+        return self.drawn.map(words.name_period)
 
     @property
     def alt(self) -> str:
@@ -126,6 +168,14 @@ class Chart:
         notes = dict.fromkeys(filter(None, self.notes))
         return " ".join([*notes, f"Source: {self.sources}; {words.vintage(self.as_of)}."])
 
+    @property
+    def scale(self) -> str:
+        """What the values are, as the unit says: `percent`, `number` (days, rates for each 1,000) or `count`."""
+        unit = self.unit.lower()
+        if "per cent" in unit or "percentage" in unit:
+            return "percent"
+        return "number" if re.search(r"\b(days|mean|median|per [\d,]+|points)\b", unit) else "count"
+
     def note(self, text: str) -> "Chart":
         """Add a sentence to the caption."""
         self.notes.append(text)
@@ -135,128 +185,131 @@ class Chart:
 
     def render(self, kind: str, width: float = WIDE) -> bytes:
         """The picture as `svg` or `png`, so many inches wide: the same bytes for the same data."""
-        buffer = io.BytesIO()
+        pen = self.draw_marks(width)
+        return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
+
+    def draw_marks(self, width: float = WIDE) -> picture.Pen:
+        """The shapes and texts of the picture, laid out so many inches wide."""
         with mpl.rc_context(STYLE):
             self._lay_out(width)
-            if kind == "svg":
-                for number, (artist, _) in enumerate(self.tips):
-                    artist.set_gid(f"tip-{number}")
-                self.figure.savefig(buffer, format="svg", metadata={"Date": None})
-                return _shrink(self._add_tips(buffer.getvalue().decode())).encode()
-            self.figure.savefig(buffer, format="rgba", dpi=PNG_DPI)
-        size = tuple((self.figure.get_size_inches() * PNG_DPI).astype(int))
-        return _reduce(Image.frombuffer("RGBA", size, buffer.getbuffer(), "raw", "RGBA", 0, 1))
+            for number, (artist, _) in enumerate(self.tips):
+                artist.set_gid(f"tip-{number}")
+            return picture.draw(self.figure, {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)})
 
-    def _add_tips(self, svg: str) -> str:
-        """The SVG with the value of each point as its title, which browsers show on hover."""
-        for number, (_, texts) in enumerate(self.tips):
-            start = svg.find(f'<g id="tip-{number}"')
-            if start < 0:
-                continue
-            end = svg.find('<g id="', start + 1)
-            titles = iter(texts)
-            fill = lambda use: f"{use[0][:-2]}><title>{html.escape(next(titles, ''))}</title></use>"
-            svg = svg[:start] + re.sub(r"<use [^>]*/>", fill, svg[start:end], count=len(texts)) + svg[end:]
-        return svg
+    def _write(self, pen: picture.Pen, width: float) -> str:
+        return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
+        narrow, wide = (self.draw_marks(width) for width in (NARROW, WIDE))
         card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
-        card["csv"] = self.data.to_csv(index=False, lineterminator="\n", float_format="%.9g")
-        card["narrow"] = self.render("svg", NARROW).decode()
+        card["csv"] = words.write_csv(self.drawn)
+        card["narrow"] = self._write(narrow, NARROW)
         bundle = {
             "text/plain": f"{self.title}\n\n{self.alt}",
-            "image/svg+xml": self.render("svg").decode(),
-            "image/png": self.render("png"),
+            "image/svg+xml": self._write(wide, WIDE),
+            "image/png": picture.to_png(wide),
             MIME: card,
         }
         return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
 
-    # ------------------------------------------------------------ layout
+    # ------------------------------------------------------------ layout, in points
 
     def _lay_out(self, width: float) -> None:
         """Give title, axes, labels and caption their places in a picture so many inches wide."""
         for artist in self._placed:
             artist.remove()
-        small = width < WIDE
-        columns = 1 if small else self.columns
-        rows = -(-len(self.panels) // columns)
-        heading = balance(self.title, int(width * 9.2))
-        unit, foot = textwrap.wrap(self.unit, int(width * 12)), textwrap.wrap(self.caption, int(width * 16.4))
-        top = 0.2 + 0.24 * len(heading) + 0.18 * len(unit) + (0.3 if self.panels[0].heading else 0.1)
-        bottom = 0.34 + 0.155 * len(foot) + 0.14
-        each = self.height if len(self.panels) == 1 else (self.height - 0.62 * (rows - 1)) / rows
-        if small and len(self.panels) > 1:
-            each = 1.5
-        total = top + each * rows + 0.62 * (rows - 1) + bottom
-        self.figure.set_size_inches(width, total)
-        write = lambda inches, text, **style: self.figure.text(0.08 / width, 1 - inches / total, text, **style)
+        self.figure.set_dpi(72)
+        width *= 72
+        inner = width - 2 * MARGIN
+        columns = len(self.panels) if self.arranged else self._count_columns(width)
+        across, rows = inner / columns, -(-len(self.panels) // columns)
+        title, unit = balance(self.title, inner, TITLE), wrap(self.unit, inner, UNIT)
+        foot = wrap(self.caption, inner, SMALL)
+        headings = [wrap(panel.heading, across - 8, UNIT, True) for panel in self.panels]
+        top = MARGIN + 18 * len(title) + 13 * len(unit) + 8
+        over = 14 * max(map(len, headings)) + 6 + 13 * any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
+        under = 20 + 12 * len(wrap(self.panels[0].across, across, SMALL))
+        bottom = 11.5 * len(foot) + 2 * MARGIN
+        heights = [self._height(panel, rows, columns, width) for panel in self.panels]
+        total = top + rows * (over + max(heights) + under) + (rows - 1) * 4 + bottom
+        self.figure.set_size_inches(width / 72, total / 72)
+        write = lambda x, y, lines, spacing, **style: self.figure.text(
+            x / width, 1 - y / total, "\n".join(lines), va="top", linespacing=spacing, **style
+        )
         self._placed = [
-            write(0.1, "\n".join(heading), va="top", fontsize=12.5, weight="bold", linespacing=1.25),
-            write(0.14 + 0.24 * len(heading), "\n".join(unit), va="top", fontsize=10, color=QUIET),
-            write(total - 0.08, "\n".join(foot), va="bottom", fontsize=7.8, color=QUIET, linespacing=1.35),
+            write(MARGIN, MARGIN, title, 1.25, fontsize=TITLE, weight="bold"),
+            write(MARGIN, MARGIN + 18 * len(title), unit, 1.2, fontsize=UNIT, color=QUIET),
+            write(MARGIN, total - bottom + MARGIN, foot, 1.3, fontsize=SMALL, color=QUIET),
         ]
-        wrap = 12 if small or columns > 1 else 19
-        for number, panel in enumerate(self.panels):
+        for number, (panel, heading) in enumerate(zip(self.panels, headings)):
             row, column = divmod(number, columns)
-            texts = [textwrap.fill(line, wrap) for _, _, text, _ in panel.labels for line in text.splitlines()]
-            right = max([0.25, *(0.088 * len(line) + 0.16 for text in texts for line in text.splitlines())])
-            left = min(panel.left, 0.42 * width / columns)
-            x, wide = column * width / columns + left, width / columns - left - right
-            panel.axes.set_position(
-                (x / width, (bottom + (rows - 1 - row) * (each + 0.62)) / total, wide / width, each / total)
-            )
-            if panel.heading:
-                self._placed.append(
-                    panel.axes.annotate(
-                        panel.heading, (0, 1), xytext=(0, 12), xycoords="axes fraction", textcoords="offset points",
-                        fontsize=10, weight="bold",
-                    )
-                )  # fmt: skip
-            if panel.periods is not None:
-                _set_ticks(panel, wide)
-            for place in panel.late:
-                self._placed += place()
-            self._placed += _place_labels(panel, each * 72, wrap)
+            x, y = MARGIN + column * across, top + row * (over + max(heights) + under + 4)
+            if heading:
+                self._placed.append(write(x, y, heading, 1.2, fontsize=UNIT, weight="bold"))
+            if self.arranged:
+                left, low, wide, high = self.arranged[number]
+                place = (MARGIN + left * inner, bottom + under + low * heights[0], wide * inner, high * heights[0])
+                panel.axes.set_position(np.divide(place, (width, total, width, total)))
+            else:
+                self._place_axes(panel, (x, y + over, across, max(heights)), (width, total))
+
+    def _count_columns(self, width: float) -> int:
+        return self.columns if width > 72 * NARROW else max(1, self.columns // 2)
+
+    def _height(self, panel: Panel, rows: int, columns: int, width: float) -> float:
+        """How high the axes of a panel are: rows of names as they need, small panels on a telephone less."""
+        if panel.rows:
+            lines = [len(wrap(name, 0.4 * width, 9)) for name in panel.rows]
+            return len(lines) * max(18.5, 11 * max(lines) + 5)
+        if len(self.panels) == 1 or self.arranged:
+            return 72 * self.height
+        return 72 * self.height / rows - 40 if columns == self.columns else 100
+
+    def _place_axes(self, panel: Panel, room: tuple[float, ...], size: tuple[float, float]) -> None:
+        """Set the axes of a panel into its room, with what belongs to them: names of ticks, labels, tags."""
+        (x, y, across, high), (width, total), axes = room, size, panel.axes
+        if panel.rows:
+            axes.set_yticklabels(["\n".join(wrap(name, 0.4 * width, 9)) for name in panel.rows], fontsize=9)
+        axes.set_position((x / width, 1 - (y + high) / total, across / width, high / total))
+        left = min(_measure_ticks(axes) + 8, across / 2)
+        limit = across * (0.32 if across < 300 else 0.26)
+        labels = [(*spot, [line for part in text.split("\n") for line in wrap(part, limit, 9, True)], colour)
+                  for *spot, text, colour in panel.labels]  # fmt: skip
+        texts = [line for *_, lines, _ in labels for line in lines]
+        right = max([0, panel.right, *(measure(line, 9, True) + 12 for line in texts)]) or MARGIN
+        wide = across - left - max(right, 22 if panel.periods is not None else right)
+        axes.set_position(((x + left) / width, 1 - (y + high) / total, wide / width, high / total))
+        if panel.periods is not None:
+            _set_ticks(panel, wide)
+        if panel.across:
+            self._placed.append(
+                self.figure.text(
+                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across, SMALL)), transform=POINTS,
+                    ha="right", va="top", fontsize=SMALL, color=QUIET,
+                )
+            )  # fmt: skip
+        for draw in panel.late:
+            self._placed += draw(wide)
+        self._placed += place_labels(axes, labels) + place_tags(axes, panel.tags, x + across)
+
+
+def _measure_ticks(axes: Axes) -> float:
+    """The width of the widest name of a tick on the vertical axis."""
+    low, high = sorted(axes.get_ylim())
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= high]
+    texts = axes.yaxis.get_major_formatter().format_ticks(ticks)
+    size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
+    return max([0, *(measure(line, size) for text in texts for line in text.split("\n"))])
 
 
 def _set_ticks(panel: Panel, wide: float) -> None:
     """Ticks at financial years, the last one always among them, as many as the width has room for."""
     held = panel.periods
     years = pd.period_range(periods.financial_year(held[0]), periods.financial_year(held[-1]), freq="Y-MAR")
-    step = max(1, int(np.ceil(len(years) * 0.68 / wide)))
+    step = max(1, int(np.ceil(len(years) * 50 / wide)))
     shown = years[::-1][::step]
     panel.axes.set_xlim(middle(years[0]) - 0.55, middle(years[-1]) + 0.55)
     panel.axes.set_xticks([middle(year) for year in shown], [periods.label(year) for year in shown])
-
-
-def _place_labels(panel: Panel, height: float, wrap: int) -> list:
-    """Put the labels to the right of their points, moved apart, each with a line to its point."""
-    axes, floor, spots = panel.axes, -1e9, []
-    (left, edge), (bottom, top) = axes.get_xlim(), axes.get_ylim()
-    fill = lambda text: "\n".join(textwrap.fill(line, wrap) for line in text.splitlines())
-    points = sorted(((y - bottom) / (top - bottom) * height, x, y, fill(text), c) for x, y, text, c in panel.labels)
-    for spot, *rest in points:
-        half = 6.6 * (rest[2].count("\n") + 1)
-        spots.append([max(spot, floor + half), half, *rest])
-        floor = spots[-1][0] + half
-    ceiling = height + 8
-    for spot in reversed(spots):
-        spot[0] = min(spot[0], ceiling - spot[1])
-        ceiling = spot[0] - spot[1]
-    return [
-        axes.annotate(
-            text, (x, y), xytext=(edge + (edge - left) * 0.015, bottom + spot / height * (top - bottom)),
-            textcoords="data", va="center", fontsize=9.3, color=colour, weight="bold", linespacing=1.1,
-            annotation_clip=False, arrowprops=LEADER | {"color": colour},
-        )
-        for spot, _, x, y, text, colour in spots
-    ]  # fmt: skip
-
-
-LEADER = {
-    "arrowstyle": "-", "linewidth": 0.6, "alpha": 0.5, "shrinkA": 1, "shrinkB": 4, "relpos": (0, 0.5), "patchA": None,
-}  # fmt: skip
-"""The line from a label to its point: from the middle of its left side, so that it need not be cut where the text is."""
 
 
 def middle(period: pd.Period) -> float:
@@ -266,33 +319,28 @@ def middle(period: pd.Period) -> float:
     return halfway.year + (halfway.day_of_year - 1) / (366 if halfway.is_leap_year else 365)
 
 
-def _name_period(cell: object) -> object:
-    if not isinstance(cell, pd.Period):
-        return cell
-    return str(cell) if cell.freqstr == "M" else periods.label(cell)
+def balance(text: str, width: float, size: float) -> list[str]:
+    """A title in as few lines as the width allows, of about the same length."""
+    lines = wrap(text, width, size, True)
+    for part in np.linspace(1 / len(lines), 1, 20):
+        if len(even := wrap(text, part * width, size, True)) == len(lines):
+            return even
+    return lines
 
 
-def balance(text: str, width: int) -> list[str]:
-    """The text in as few lines as the width allows, of about the same length."""
-    lines = textwrap.wrap(text, width)
-    return next(
-        even
-        for narrow in range(len(text) // len(lines), width + 1)
-        if len(even := textwrap.wrap(text, narrow)) == len(lines)
+def scale_axis(axis: mpl.axis.Axis, scale: str) -> None:
+    """Write an axis as its values are written: 50%, 1.5m or 250,000."""
+    mark = "%" if scale == "percent" else ""
+    short = lambda value: f"{value / 1e6:g}m" if abs(value) >= 1e6 else words.count(value)
+    axis.set_major_formatter(
+        FuncFormatter(lambda value, _: short(value) if scale == "count" else f"{value:g}{mark}".replace("-", "−"))
     )
 
 
-def _reduce(picture: Image.Image) -> bytes:
-    """The picture as a PNG of 64 colours, a quarter of the size, its white as white as the page."""
-    small = picture.convert("RGB").quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    small.putpalette([255 if part >= 250 else part for part in small.getpalette()])
-    buffer = io.BytesIO()
-    small.save(buffer, "png")
-    return buffer.getvalue()
-
-
-def _shrink(svg: str) -> str:
-    """The same SVG in half the size: no line breaks, hundredths of a point, short names for glyphs."""
-    svg = re.sub(r"\s*\n\s*", " ", re.sub(r">\s+<", "><", svg))
-    svg = re.sub(r' [dxy]="[^"]*"', lambda place: re.sub(r"(\.\d\d)\d+", r"\1", place[0]), svg)
-    return svg.replace("DejaVuSans-Bold-", "B").replace("DejaVuSans-", "D") + "\n"
+def write_value(value: float, scale: str) -> str:
+    """A value as charts write it: 1.26 million, 147,781, 50.6% or 31.6."""
+    if scale == "percent":
+        return words.percent(value, 1)
+    if scale == "number":
+        return f"{value:,.1f}".replace("-", "−")
+    return words.million(value) if abs(value) >= 995_000 else words.count(value)

@@ -4,21 +4,22 @@ What is drawn says the rest. From the columns and the vintage that `data.table` 
 colours, breaks in the counting, hollow points, sources, alternative text and the data kept beside the picture.
 """
 
-import re
 from collections.abc import Mapping, Sequence
-from functools import partial
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
 
 from iapt import data, words
-from iapt.charts.chart import BACKING, COLOURS, OTHERS, QUIET, TARGET_INK, Chart, Panel, middle
+from iapt.charts.chart import COLOURS, OTHERS, QUIET, SMALL, TARGET_INK, About, Chart, Panel, middle, scale_axis, write_value
 from iapt.data import periods
 
 FEW = 60
 """A line of so many points or fewer shows each of them."""
+NEAR = [(-1, 6), (1, 6), (0, 6), (-1, -6), (1, -6), (8, 0), (-8, 0), (0, 16), (0, -16), (-20, 20), (20, -20), (-40, 30)]
+ALONG = [(side, -down) for down in (1, 25, 50, 75, 100, 125, 150, 175) for side in (1.5, -1.5)]
+BESIDE = [(right, up) for right in (3, 40, 80, 120, 160, 200) for up in (3, -3)]
+"""Where the name of a target, a break and a standard may stand, in points from it, the best first."""
 BREAK_MARGIN = {"year": 0.5, "quarter": 0.125, "month": 1 / 24}
 
 
@@ -47,14 +48,6 @@ class LineChart(Chart):
             panel.label(middle(last.index[-1]), last.iloc[-1], f"{name}\n{shown}" if name else shown, colour)
             self.said.append(_describe(" ".join(filter(None, [panel.heading, name])), y, self.scale))
 
-    @property
-    def scale(self) -> str:
-        """What the values are, as the unit says: `percent`, `number` (days, rates for each 1,000) or `count`."""
-        unit = self.unit.lower()
-        if "per cent" in unit or "percentage" in unit:
-            return "percent"
-        return "number" if re.search(r"\b(days|mean|median|per [\d,]+|points)\b", unit) else "count"
-
     def _draw_line(self, panel: Panel, y: pd.Series, colour: str, origin: pd.DataFrame) -> None:
         pieces = y.isna().cumsum() * 100 + _count_cuts(y)
         for _, piece in y.dropna().groupby(pieces[y.notna()]):
@@ -77,9 +70,9 @@ class LineChart(Chart):
             return
         rows = rows[(rows["period"] > index[0]) & (rows["period"] <= index[-1])].drop_duplicates("label")
         spots = sorted((middle(row.period) - BREAK_MARGIN[frequency], row.short) for row in rows.itertuples())
-        for x, _ in spots:
+        for x, text in spots:
             panel.axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-        panel.late.append(lambda: _name_breaks(panel, spots))
+            panel.tag(x, 1, text, QUIET, ALONG, where="top", angle=90)
         if spots:
             self.note("Dotted lines mark breaks in the counting, described in Data and method.")
 
@@ -138,7 +131,7 @@ class LineChart(Chart):
             start = max(start, end - 4)
             self.axes.plot([start, end], [goal] * 2, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
             self.axes.scatter([end], [goal], marker="D", s=28, color=COLOURS["target"], zorder=5)
-            self.panels[0].late.append(partial(_name_target, self.axes, end, goal, write_value(goal, self.scale)))
+            self.panels[0].tag(end, goal, f"target {write_value(goal, self.scale)}", TARGET_INK, NEAR)
             start = end
         self._keep(self.panels[0], "target", targets["target"].astype(float), pd.DataFrame())
         goals = [f"{write_value(goal, self.scale)} for {words.when(year)}" for year, goal in targets["target"].items()]
@@ -152,10 +145,7 @@ class LineChart(Chart):
             panel.axes.axhline(value, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
             low, high = panel.axes.get_ylim()
             panel.axes.set_ylim(min(low, value - 0.04 * (high - low)), max(high, value + 0.1 * (high - low)))
-        self.axes.annotate(
-            text, (0.01, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-            fontsize=8.8, color=TARGET_INK, bbox=BACKING, zorder=6,
-        )  # fmt: skip
+        self.panels[0].tag(0, value, text, TARGET_INK, BESIDE, where="side")
         self.said.append(f"Dashed line: {text}.")
         return self
 
@@ -168,27 +158,21 @@ class LineChart(Chart):
 def over_time(
     frame: pd.DataFrame,
     *,
-    title: str,
-    unit: str,
-    name: str = "",
     labels: Mapping[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
-    measures: Sequence[str] = (),
-    as_of: str = "",
     from_zero: bool | None = None,
     height: float = 3.4,
+    **about: Unpack[About],
 ) -> LineChart:
     """A line for each column of a table over time, labelled at its end.
 
     The index holds years, quarters or months. Columns that are measures get their name, colour and origin; any other
-    is drawn as a plain line named after its column, or as `labels` say. `measures` and `as_of` are what the figures
-    rest on; `data.table` leaves them on its tables, and they are given here where pandas has lost them. `unit` is the
-    axis in words; with "per cent" in it the axis is one of percentages. `from_zero` is the default for counts.
-    Raises ValueError where the frame has nothing to draw or its vintage is not known.
+    is drawn as a plain line named after its column, or as `labels` say. `from_zero` is the default for counts.
+    `title`, `unit`, `name`, `measures` and `as_of` are described in `About`.
     """
-    chart = open_chart(LineChart, frame, title, unit, name, measures, as_of, height)
+    chart = open_chart(frame, height, **about)
     panel = chart.add_panel()
-    chart.said.append(f"Line chart by {BY[periods.frequency_of(frame.index)]}. {unit}.")
+    chart.said.append(f"Line chart by {BY[periods.frequency_of(frame.index)]}. {chart.unit}.")
     chart.draw(panel, frame, labels or {}, colours or {})
     _scale(panel, frame, chart.scale, from_zero)
     return chart
@@ -197,23 +181,19 @@ def over_time(
 def panels(
     frames: Mapping[str, pd.DataFrame],
     *,
-    title: str,
-    unit: str,
-    name: str = "",
     labels: Mapping[str, str] | None = None,
     colours: Mapping[str, str] | None = None,
-    measures: Sequence[str] = (),
-    as_of: str = "",
     shared: bool = False,
     from_zero: bool | None = None,
     height: float = 4.2,
+    **about: Unpack[About],
 ) -> LineChart:
     """Small multiples: one chart as `over_time` draws it for each table, under its heading, two side by side.
 
     With `shared` all have the same vertical axis. A table may name its own unit in `.attrs["unit"]`.
     """
     first = next(iter(frames.values()))
-    chart = open_chart(LineChart, first, title, unit, name, measures, as_of, height)
+    chart, unit = open_chart(first, height, **about), about["unit"]
     chart.columns = 2
     chart.said.append(f"{len(frames)} line charts by {BY[periods.frequency_of(first.index)]}. {unit}.")
     for heading, frame in frames.items():
@@ -221,22 +201,13 @@ def panels(
         chart.unit = frame.attrs.get("unit", unit)
         chart.draw(panel, frame, labels or {}, colours or {})
         _scale(panel, pd.concat(frames.values(), axis=1) if shared else frame, chart.scale, from_zero)
-        panel.axes.tick_params(labelsize=8.5)
+        panel.axes.tick_params(labelsize=SMALL)
     chart.unit = unit
     return chart
 
 
 def fan(
-    observed: pd.Series,
-    quantiles: pd.DataFrame,
-    *,
-    title: str,
-    unit: str,
-    name: str = "",
-    label: str = "forecast",
-    measures: Sequence[str] = (),
-    as_of: str = "",
-    height: float = 3.6,
+    observed: pd.Series, quantiles: pd.DataFrame, *, label: str = "forecast", height: float = 3.6, **about: Unpack[About]
 ) -> LineChart:
     """A forecast as bands around its median, joined to what was observed.
 
@@ -244,9 +215,7 @@ def fan(
     that leaves out the same share at both ends becomes a band. `add_line` draws other models beside it.
     """
     measure = str(observed.name)
-    chart = over_time(
-        observed.to_frame(), title=title, unit=unit, name=name, measures=measures, as_of=as_of, height=height
-    )
+    chart = over_time(observed.to_frame(), height=height, **about)
     last = observed.dropna()
     anchor = pd.DataFrame({level: last.iloc[[-1]] for level in quantiles})
     joined = pd.concat([anchor, quantiles]).set_index(last.index[-1:].append(quantiles.index))
@@ -261,50 +230,18 @@ def fan(
     return chart.add_line(joined[0.5], label, colour=colour, style="dashed", column="median")
 
 
-def _name_breaks(panel: Panel, spots: list[tuple[float, str]]) -> list:
-    """The short name of each break along its line, but for those that have no room beside the one before."""
-    named, width = [], panel.axes.get_window_extent().width / panel.axes.figure.dpi
-    for x, text in spots:
-        place = panel.axes.transData.transform((x, 0))[0] / panel.axes.figure.dpi
-        if width > 1 and (not named or place - named[-1][0] > 0.17):
-            named.append((place, x, text))
-    return [
-        panel.axes.annotate(
-            text, (x, 1), xycoords=("data", "axes fraction"), xytext=(1.5, -1), textcoords="offset points",
-            rotation=90, ha="left", va="top", fontsize=7.8, color=QUIET, zorder=5, bbox=BACKING,
-        )
-        for _, x, text in named
-    ]  # fmt: skip
-
-
-def _name_target(axes: Axes, x: float, goal: float, text: str) -> list:
-    """The name of a target above the end of its line, inside the axes."""
-    inches = (axes.transData.transform((x, 0))[0] - axes.get_window_extent().x0) / axes.figure.dpi
-    inside = inches > 0.075 * len(f"target {text}")
-    return [
-        axes.annotate(
-            f"target {text}", (x, goal) if inside else (axes.get_xlim()[0], goal), xytext=(3 if inside else 0, 5),
-            textcoords="offset points", ha="right" if inside else "left", va="bottom", fontsize=8.8,
-            color=TARGET_INK, zorder=6, bbox=BACKING,
-        )
-    ]  # fmt: skip
-
-
 # ---------------------------------------------------------------- what the builders share
 
 BY = {"year": "financial year", "quarter": "quarter of the financial year", "month": "month"}
 
 
 def open_chart(
-    kind: type[Chart],
-    frame: pd.DataFrame,
-    title: str,
-    unit: str,
-    name: str,
-    measures: Sequence[str],
-    as_of: str,
-    height: float,
-) -> Chart:
+    frame: pd.DataFrame, height: float, *, title: str, unit: str, name: str = "", measures: Sequence[str] = (), as_of: str = ""
+) -> LineChart:
+    """A chart without axes that knows what it rests on.
+
+    Raises ValueError where the frame has nothing to draw or its vintage is not known.
+    """
     if frame.dropna(how="all").empty:
         raise ValueError(f"nothing to draw for {title!r}: the table has no values")
     as_of = as_of or frame.attrs.get("as_of", "")
@@ -312,7 +249,7 @@ def open_chart(
         raise ValueError("the table has lost its vintage on the way; say it with as_of=as_of")
     if measures or not frame.attrs.get("measures"):
         frame.attrs = {**frame.attrs, "measures": list(measures)}
-    return kind(name or words.slug(title), title, unit, sources_of(frame, _measures(frame), as_of), as_of, height)
+    return LineChart(name or words.slug(title), title, unit, sources_of(frame, _measures(frame), as_of), as_of, height)
 
 
 def sources_of(frame: pd.DataFrame, measures: Sequence[str], as_of: str) -> str:
@@ -330,15 +267,6 @@ def sources_of(frame: pd.DataFrame, measures: Sequence[str], as_of: str) -> str:
     publishers = data.load()["sources"].set_index("id")["publisher"]
     counts = pd.Series(used, dtype=object).map(publishers).value_counts()
     return "; ".join(sorted(counts.index, key=lambda name: (-counts[name], name))) or "computed by this project"
-
-
-def write_value(value: float, scale: str) -> str:
-    """A value as charts write it: 1.26 million, 147,781, 50.6% or 31.6."""
-    if scale == "percent":
-        return words.percent(value, 1)
-    if scale == "number":
-        return f"{value:,.1f}".replace("-", "−")
-    return words.million(value) if abs(value) >= 995_000 else words.count(value)
 
 
 @data.remember
@@ -385,13 +313,4 @@ def _scale(panel: Panel, frame: pd.DataFrame, scale: str, from_zero: bool | None
     else:
         room = max(high - low, abs(high) * 0.02)
         panel.axes.set_ylim(low - 0.1 * room, high + 0.16 * room)
-    scale_axis(panel.axes, scale)
-
-
-def scale_axis(axes: Axes, scale: str) -> None:
-    """Write the vertical axis as its values are written: 50%, 1.5m or 250,000."""
-    mark = "%" if scale == "percent" else ""
-    short = lambda value: f"{value / 1e6:g}m" if abs(value) >= 1e6 else words.count(value)
-    axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: short(value) if scale == "count" else f"{value:g}{mark}".replace("-", "−"))
-    )
+    scale_axis(panel.axes.yaxis, scale)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ _PATTERNS = {
 }
 
 
+@cache
 def parse(text: str, frequency: str) -> pd.Period:
     """The period that a table writes as `2018-19`, `2018-19 Q3` or `2018-10`.
 

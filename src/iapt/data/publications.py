@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from iapt import data
-from iapt.data import periods
+from iapt.data import periods, tables
 from iapt.data.layouts import Layout, Refusal, fold
 from iapt.data.unpacking import LIMIT, gunzip, parse, read_header, unpack
 
@@ -318,7 +318,7 @@ def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
 
 def _check_parts(known: dict[str, Decimal], places: dict[str, str], codebook: list[dict[str, str]], unit: int) -> None:
     """A part is not larger than its whole. What is rounded to 5 can be; so can differences of such counts."""
-    parts = [*data.WHOLES.items(), ("reliably_recovered", "reliably_improved")]
+    parts = [*tables.PARTS, ("reliably_recovered", "reliably_improved")]
     parts += [("waited_under_6_weeks_rate", "waited_under_18_weeks_rate")]
     parts += [(entry["denominator"], entry["numerator"]) for entry in codebook if entry["kind"] == "difference"]
     parts += [(entry["numerator"], entry["denominator"]) for entry in codebook if entry["kind"] == "rate"]

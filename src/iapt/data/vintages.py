@@ -351,7 +351,12 @@ def _explain(candidates: list[tuple]) -> str:
 @remember
 def label(measure: str) -> str:
     """The name of a measure for people."""
-    return load()["measures"].set_index("measure").at[measure, "label"]
+    return _read_labels()[measure]
+
+
+@remember
+def _read_labels() -> pd.Series:
+    return load()["measures"].set_index("measure")["label"]
 
 
 @remember

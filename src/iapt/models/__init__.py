@@ -2,10 +2,10 @@
 
 from iapt.models.forecast import FEWEST_VALUES, Forecast, forecast
 from iapt.models.members import MEANING, MODELS, POOL, REFERENCES, Fit
-from iapt.models.nowcast import RunningYear, running_year, score_running_year
+from iapt.models.nowcast import nowcast, score_nowcasts
 from iapt.models.scores import CARD, Skill, rolling_origin, skill, summarise
 
 __all__ = [
-    "CARD", "FEWEST_VALUES", "MEANING", "MODELS", "POOL", "REFERENCES", "Fit", "Forecast", "RunningYear", "Skill",
-    "forecast", "rolling_origin", "running_year", "score_running_year", "skill", "summarise",
+    "CARD", "FEWEST_VALUES", "MEANING", "MODELS", "POOL", "REFERENCES", "Fit", "Forecast", "Skill",
+    "forecast", "rolling_origin", "nowcast", "score_nowcasts", "skill", "summarise",
 ]  # fmt: skip

@@ -17,12 +17,12 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from iapt.models.members import (
+    FEWEST_FOR_SEASON,
     FLAT,
     MODELS,
     ON_VALUES,
     POOL,
     REFERENCES,
-    YEARS_FOR_SEASON,
     Fit,
     draw_paths,
     find_season,
@@ -33,12 +33,7 @@ from iapt.models.members import (
 PERIODS_A_YEAR = {"Y": 1, "Q": 4, "M": 12}
 FEWEST_VALUES = 4
 LARGEST_EXPONENT = 700.0
-
-
-def from_logs(z: np.ndarray) -> np.ndarray:
-    """Values whose logs these are; what would overflow stays finite."""
-    return np.exp(np.minimum(z, LARGEST_EXPONENT))
-
+"""Logs are cut here, so that what would overflow stays finite."""
 
 Member = str | Callable[[pd.Series, int], Fit | np.ndarray]
 """A model by its name in `MODELS`, or a function of the reader's own: from a series and a horizon to simulated paths
@@ -89,8 +84,8 @@ def forecast(
     period, z, n = PERIODS_A_YEAR[y.index.freqstr.split("-")[0]], np.log(y.to_numpy()), len(y)
     notes: list[str] = warn_of_cuts(y)
     effects = find_season(z, period)
-    if period > 1 and n < YEARS_FOR_SEASON * period:
-        notes.append(f"{n} values are less than {YEARS_FOR_SEASON} years: no season was looked for")
+    if n < (fewest := FEWEST_FOR_SEASON.get(period, 0)):
+        notes.append(f"{n} values are fewer than {fewest}: no season was looked for")
     season = np.zeros(n + horizon) if effects is None else np.resize(effects, n + horizon)
     adjusted = z - season[:n]
     flat = np.ptp(adjusted) < FLAT
@@ -106,7 +101,7 @@ def forecast(
         x = np.exp(adjusted) if on_values else adjusted
         fit = fit_member("no_change" if flat else name, x, horizon, period, notes)
         drawn = draw_paths(fit, draws, stream(seed, name))
-        paths[name] = drawn.clip(min=0) * np.exp(season[n:]) if on_values else from_logs(drawn + season[n:])
+        paths[name] = drawn.clip(min=0) * np.exp(season[n:]) if on_values else np.exp((drawn + season[n:]).clip(max=LARGEST_EXPONENT))
     index = pd.period_range(y.index[-1] + 1, periods=horizon, freq=y.index.freq)
     names = tuple(map(name_of, members))
     pooled = tuple(name for name in names if name not in REFERENCES) or names
@@ -156,17 +151,16 @@ class Forecast:
         bounds = np.quantile(self.paths, [(1 - level) / 2, (1 + level) / 2], axis=0)
         return pd.DataFrame(bounds.T, self.index, ["lower", "upper"])
 
-    def total(self, periods: pd.Period | Sequence[pd.Period], member: str | None = None) -> np.ndarray:
+    def total(self, periods: pd.Period | Sequence[pd.Period], member: str = "pool") -> np.ndarray:
         """Draws of the sum over `periods`, of the pool or of one member; observed ones count as known.
 
         A single longer period, such as the financial year of a quarterly forecast, stands for all its parts.
         Raises ValueError where a period is neither observed nor forecast, is given twice or is
         of another frequency, and for a member not asked for.
         """
-        if member is not None and member not in self.member_paths:
-            known = ", ".join(self.member_paths)
-            raise ValueError(f"member must be one of {known} or None; found {member!r}")
-        paths = self.paths if member is None else self.member_paths[member]
+        if member != "pool" and member not in self.member_paths:
+            raise ValueError(f"member must be one of {', '.join(self.member_paths)} or pool; found {member!r}")
+        paths = self.paths if member == "pool" else self.member_paths[member]
         periods = self._split(periods)
         past = periods.isin(self.observed.index)
         ahead = periods[~past]
@@ -177,7 +171,7 @@ class Forecast:
             raise ValueError(f"each period once, and at least one; found {list(periods)}")
         return self.observed[periods[past]].sum() + paths[:, self.index.get_indexer(ahead)].sum(axis=1)
 
-    def totals(self, years: Sequence[pd.Period], member: str | None = None) -> pd.DataFrame:
+    def totals(self, years: Sequence[pd.Period], member: str = "pool") -> pd.DataFrame:
         """Draws of the totals of several years, one row a draw and one column a year (see `total`)."""
         return pd.DataFrame({year: self.total(year, member) for year in years})
 
@@ -187,40 +181,30 @@ class Forecast:
         ends = (periods.asfreq(self.index.freq, end) for end in ("start", "end"))
         return pd.period_range(*ends, freq=self.index.freq)
 
-    def reach(self, target: float, periods: pd.Period | Sequence[pd.Period] | None = None) -> pd.DataFrame:
+    def reach(self, target: float, periods: pd.Period | Sequence[pd.Period] | None = None) -> pd.Series:
         """Probability that the total of `periods` (default: the last one) is at least `target`.
 
-        One row for each model and one for the pool; `mc_error` is the standard error left by
-        the number of draws (an upper bound, as draws come in antithetic pairs), never zero.
-        It says nothing of the models being wrong: the spread between the rows is a hint.
+        One value for each model and one for the pool. The spread between them hints at what each leaves out: that
+        the model itself is wrong.
         """
         check_target(target)
         chosen = self.index[-1:] if periods is None else periods
-        hits = {name: self.total(chosen, name) >= target for name in self.member_paths}
-        hits["pooled"] = self.total(chosen) >= target
-        table = pd.DataFrame({"probability": {name: h.mean() for name, h in hits.items()}})
-        size = pd.Series({name: len(h) for name, h in hits.items()})
-        safe = (table["probability"] * size + 1) / (size + 2)
-        table["mc_error"] = np.sqrt(safe * (1 - safe) / size)
-        return table
+        chances = {name: (self.total(chosen, name) >= target).mean() for name in (*self.member_paths, "pool")}
+        return pd.Series(chances, name="probability")
 
-    def first_passage(self, target: float, window: int | None = None) -> pd.Series:
-        """Probability that the total of `window` successive periods has reached `target` by then.
+    def first_passage(self, target: float) -> pd.Series:
+        """Probability that the total of successive periods of a year has reached `target` by then.
 
-        The default window is a year. Totals that end in the observed part count too, so the series
-        is 1 throughout where the target was reached already.
-        Raises ValueError where fewer than `window` values are observed.
+        Years that end in the observed part count too, so the series is 1 throughout where the target was reached
+        already. Raises ValueError where less than a year is observed.
         """
         check_target(target)
-        year = PERIODS_A_YEAR[self.index.freqstr.split("-")[0]]
-        window = year if window is None else check_count(window, "window")
-        past = self.observed.to_numpy()
-        if window > len(past):
-            raise ValueError(f"window must be at most {len(past)}; found {window}")
-        known = np.broadcast_to(past[len(past) - window + 1 :], (len(self.paths), window - 1))
-        joined = np.concatenate([known, self.paths], axis=1)
-        totals = sliding_window_view(joined, window, axis=1).sum(axis=-1)
-        reached = sliding_window_view(past, window).sum(axis=-1).max()
+        year, past = PERIODS_A_YEAR[self.index.freqstr.split("-")[0]], self.observed.to_numpy()
+        if year > len(past):
+            raise ValueError(f"a year of {year} values must be observed; found {len(past)}")
+        known = np.broadcast_to(past[len(past) - year + 1 :], (len(self.paths), year - 1))
+        totals = sliding_window_view(np.concatenate([known, self.paths], axis=1), year, axis=1).sum(axis=-1)
+        reached = sliding_window_view(past, year).sum(axis=-1).max()
         best = np.maximum.accumulate(totals, axis=1).clip(min=reached)
         return pd.Series((best >= target).mean(axis=0), self.index, name="probability")
 

@@ -30,26 +30,6 @@ def scale_of(history: np.ndarray, period: int) -> float:
     return scale
 
 
-def mase(outturn: np.ndarray, point: np.ndarray, history: np.ndarray, period: int) -> float:
-    """Mean absolute scaled error: below 1 beats last year's value inside the history."""
-    return float(np.abs(outturn - point).mean() / scale_of(history, period))
-
-
-def smape(outturn: np.ndarray, point: np.ndarray) -> float:
-    """Symmetric mean absolute percentage error, 0 to 200 (Makridakis and Hibon 2000)."""
-    return float(200 * np.mean(np.abs(outturn - point) / (np.abs(outturn) + np.abs(point))))
-
-
-def mape(outturn: np.ndarray, point: np.ndarray) -> float:
-    """Mean absolute percentage error of the outturn, 0 upwards."""
-    return float(100 * np.mean(np.abs(outturn - point) / np.abs(outturn)))
-
-
-def coverage(outturn: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> float:
-    """Share of outturns inside their intervals; an honest 80% interval scores about 0.8."""
-    return float(np.mean((outturn >= lower) & (outturn <= upper)))
-
-
 def crps(outturn: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Continuous ranked probability score per step, in the unit of the series; 0 is perfect.
 
@@ -60,25 +40,6 @@ def crps(outturn: np.ndarray, draws: np.ndarray) -> np.ndarray:
     weights = 2 * np.arange(1, n + 1) - n - 1
     apart = weights @ np.sort(draws, axis=0) / n**2
     return np.abs(draws - outturn).mean(axis=0) - apart
-
-
-def brier(probability: np.ndarray, happened: np.ndarray) -> float:
-    """Mean squared error of probabilities: 0 is perfect, always saying a half scores 0.25."""
-    return float(np.mean((np.asarray(probability) - np.asarray(happened)) ** 2))
-
-
-def reliability(probability: np.ndarray, happened: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """What was said beside how often it came true, for probabilities in equal bins.
-
-    Columns `stated` (mean probability), `observed` (share that happened) and `cases`; the
-    index is the lower edge of the bin, empty bins are left out.
-    """
-    probability = np.asarray(probability, float)
-    edge = np.minimum((probability * bins).astype(int), bins - 1) / bins
-    table = pd.DataFrame({"edge": edge, "stated": probability, "observed": happened})
-    return table.groupby("edge").agg(
-        stated=("stated", "mean"), observed=("observed", "mean"), cases=("observed", "size")
-    )
 
 
 def score_steps(paths: np.ndarray, outturn: np.ndarray, scale: float) -> pd.DataFrame:
@@ -168,14 +129,6 @@ class Skill:
     low: float
     high: float
     by_origin: pd.DataFrame
-
-    @property
-    def table(self) -> pd.DataFrame:
-        """Skill by origin and, in the last row, of all origins with its interval: columns value, low, high."""
-        rows = pd.DataFrame({"value": self.by_origin["skill"], "low": np.nan, "high": np.nan})
-        rows.index = rows.index.astype(str)
-        rows.loc["all"] = [self.value, self.low, self.high]
-        return rows
 
 
 def skill(

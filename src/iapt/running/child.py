@@ -7,6 +7,7 @@ The outputs are the same. It ends, with all that it started, when it takes too l
 it ends.
 """
 
+import ast
 import importlib
 import multiprocessing
 import os
@@ -15,11 +16,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from iapt import runs
 from iapt.running import failures
 
 METHOD = "spawn" if not hasattr(os, "fork") else "fork" if sys.platform == "linux" else "forkserver"
@@ -28,21 +30,37 @@ STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 """Signals that end the runner and its runs."""
 PRELOADED = (
     "iapt.running.engine", "ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "psutil",
-    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "seaborn",
-    "statsmodels.stats.proportion", "statsmodels.tsa.seasonal", "statsmodels.tsa.statespace.structural",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "iapt.charts", "iapt.models",
     "iapt.running.reports", "iapt.site.pages",
 )  # fmt: skip
+"""What every run needs; the imports of its notebook come on top."""
 
 
-def preload() -> None:
-    """Import once what runs need, here or in the server that forks them."""
+def preload(notebooks: Iterable[Path] = ()) -> None:
+    """Import once what runs of these notebooks need, here or in the server that forks them."""
     # else the debugger, that every kernel loads, prints a warning here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+    names = [*PRELOADED, *dict.fromkeys(name for notebook in notebooks for name in list_imports(notebook))]
     if METHOD == "forkserver":
-        multiprocessing.set_forkserver_preload(list(PRELOADED))
+        multiprocessing.set_forkserver_preload(names)
     elif METHOD == "fork":
-        for name in PRELOADED:
-            importlib.import_module(name)
+        for name in names:
+            with suppress(ImportError):  # a name that is no module, or a mistake that the run will tell of
+                importlib.import_module(name)
+
+
+def list_imports(notebook: Path) -> list[str]:
+    """The modules that a notebook imports; of `from a import b` both `a` and `a.b`, which may be none."""
+    found = []
+    for cell in runs.read_notebook(notebook)["cells"]:
+        if cell["cell_type"] == "code" and "import " in (source := "".join(cell["source"])):
+            with suppress(SyntaxError):
+                for node in ast.walk(ast.parse(source)):
+                    if isinstance(node, ast.Import):
+                        found += [alias.name for alias in node.names]
+                    elif isinstance(node, ast.ImportFrom) and node.module:
+                        found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return found
 
 
 @dataclass(frozen=True)

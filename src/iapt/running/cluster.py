@@ -77,7 +77,7 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
     except (OSError, ValueError) as error:
         raise runs.RunError(f"no dask scheduler answers at {scheduler}: {error}") from None
     try:
-        _wait_for_worker(client, scheduler)
+        client.wait_for_workers(1, timeout=PATIENCE)
         shipment = client.scatter(pack(waiting), broadcast=True, hash=False)  # who joins later has it from another
         jobs = {}
         for job in waiting:
@@ -87,21 +87,15 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
             job, staging = jobs.pop(future), folders.make_staging(out)
             yield finish(job, _collect(future, job, staging), staging, out)
             future.release()
+    except TimeoutError:
+        said = f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}"
+        raise runs.RunError(said) from None
     finally:
         client.close()
 
 
-def _wait_for_worker(client, scheduler: str) -> None:
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE)
-    except TimeoutError:
-        raise runs.RunError(
-            f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}"
-        ) from None
-
-
 def pack(waiting: list[Job]) -> Shipment:
-    """The tables and the notebooks of the runs."""
+    """The tables and notebooks that the runs need."""
     tables = {f"data/{path.name}": path.read_bytes() for path in sorted(data_folder().iterdir()) if path.is_file()}
     notebooks = {f"notebooks/{path.name}": path.read_bytes() for path in sorted({job.run.notebook for job in waiting})}
     return Shipment(runs.digest_package(), tables | notebooks)
@@ -162,7 +156,7 @@ def serve(place: str) -> None:
         (folder / name).write_bytes(content)
     os.environ["IAPT_DATA"] = str(folder / "data")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    preload()
+    preload(folder.glob("notebooks/*.ipynb"))
     with suppress(EOFError):
         while True:
             _write(answers, _execute_here(pickle.load(sys.stdin.buffer), folder))

@@ -23,13 +23,10 @@ def explain(error: BaseException | str, partial: Path) -> str:
     if isinstance(error, PapermillExecutionError):
         trace = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
         numbers = re.findall(rf"Cell In\[{error.exec_count}\], line (\d+)", trace)
-        frames = re.findall(r"^File (\S+?):(\d+), in (\w+)", trace, re.MULTILINE)
-        raised = (
-            f"\n(raised in {'/'.join(Path(frames[-1][0]).parts[-2:])}, line {frames[-1][1]}, in {frames[-1][2]})"
-            if frames
-            else ""
-        )
-        return f"{_locate(partial, int(numbers[-1]) if numbers else 0)}\n{error.ename}: {error.evalue}{raised}"
+        where = f"{_locate(partial, int(numbers[-1]) if numbers else 0)}\n{error.ename}: {error.evalue}"
+        for file, line, function in re.findall(r"^File (\S+?):(\d+), in (\w+)", trace, re.MULTILINE)[-1:]:
+            where += f"\n(raised in {'/'.join(Path(file).parts[-2:])}, line {line}, in {function})"
+        return where
     if isinstance(error, DeadKernelError):
         error = "the kernel died: a cell ended it, or the system did (out of memory?)"
     elif isinstance(error, CellTimeoutError):
@@ -37,9 +34,7 @@ def explain(error: BaseException | str, partial: Path) -> str:
     elif isinstance(error, OSError):
         return describe_trouble(error, partial)
     elif isinstance(error, NoSuchKernel):
-        error = (
-            f"there is no Jupyter kernel named {error.name}; install it with: python -m ipykernel install --sys-prefix"
-        )
+        error = f"no Jupyter kernel is named {error.name}; install it with: python -m ipykernel install --sys-prefix"
     elif isinstance(error, KernelNotStarted):
         error = str(error)
     elif isinstance(error, BaseException):
@@ -50,34 +45,21 @@ def explain(error: BaseException | str, partial: Path) -> str:
 def _locate(partial: Path, number: int = 0) -> str:
     """The heading above the cell in which a notebook stopped, and the cell's lines around a line number."""
     try:
-        cells = [
-            cell
-            for cell in runs.read_notebook(partial)["cells"]
-            if "papermill-error-cell-tag" not in cell["metadata"].get("tags", [])
-        ]
+        cells = [(cell, cell["metadata"], "".join(cell["source"])) for cell in runs.read_notebook(partial)["cells"]]
     except (runs.RunError, OSError):
         return "in a cell that is not known"
-    started = [
-        i
-        for i, cell in enumerate(cells)
-        if cell["metadata"].get("papermill", {}).get("start_time") and cell["cell_type"] == "code"
-    ]
-    if not started:
+    heading, stopped, code = "start", "", ""
+    for cell, metadata, source in cells:
+        if cell["cell_type"] == "code" and metadata.get("papermill", {}).get("start_time"):
+            stopped, code = heading, source
+        elif cell["cell_type"] == "markdown" and "papermill-error-cell-tag" not in metadata.get("tags", []):
+            heading = next((line for line in reversed(source.splitlines()) if line.startswith("#")), heading)
+    if not stopped:
         return "before its first cell"
-    prose = [
-        line
-        for cell in cells[: started[-1]]
-        if cell["cell_type"] == "markdown"
-        for line in "".join(cell["source"]).splitlines()
-    ]
-    heading = next((line.strip("# ") for line in reversed(prose) if line.startswith("#")), "start")
-    lines = "".join(cells[started[-1]]["source"]).splitlines()
     first = max(0, number - 3)
-    shown = [
-        f"{'>' if i == number else ' '} {i:>3}  {line}"
-        for i, line in enumerate(lines[first : first + 6], start=first + 1)
-    ]
-    return "\n".join([f"in the section “{heading}”:", *shown])
+    lines = enumerate(code.splitlines()[first : first + 6], start=first + 1)
+    shown = [f"{'>' if place == number else ' '} {place:>3}  {line}" for place, line in lines]
+    return "\n".join([f"in the section “{stopped.strip('# ')}”:", *shown])
 
 
 def describe_trouble(error: OSError, place: Path) -> str:
@@ -85,8 +67,10 @@ def describe_trouble(error: OSError, place: Path) -> str:
     where = error.filename or place
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return f"the disk is full at {where}; free some space and run it again (nothing was replaced)"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too few files may be open at once ({where}); raise the limit (ulimit -n) and run it again"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"{where} cannot be written; choose another folder with --out (nothing was replaced)"
     if error.errno in (errno.ENOTDIR, errno.EEXIST):
         return f"{where} is a file, not a folder; choose another folder with --out"
-    return f"{type(error).__name__}: {error}"
+    return f"{where}: {error.strerror or error}"

@@ -38,11 +38,8 @@ def own(out: Path) -> Iterator[None]:
     """
 
     def wait() -> None:
-        print(
-            f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end",
-            file=sys.stderr,
-            flush=True,
-        )
+        said = f"another iapt report{_find_holder(out)} is writing to {out}; waiting for it to end"
+        print(said, file=sys.stderr, flush=True)
 
     with ExitStack() as stack:
         try:
@@ -67,14 +64,13 @@ def _find_holder(out: Path) -> str:
 def refuse_strangers(out: Path, names: Iterable[str]) -> None:
     """Replace nothing but reports: raises RunError where something else is in the place of one."""
     for folder in (out / name for name in names):
+        trouble = ""
         if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-            raise runs.RunError(
-                f"{folder} is no folder, and a report would replace it; choose another place with --out"
-            )
-        if strange := sorted(_list_files(folder) - _list_ours(folder)):
-            raise runs.RunError(
-                f"{folder} holds {strange[0]}, which is no part of a report; choose another place with --out"
-            )
+            trouble = f"{folder} is not a folder, and a report would replace it"
+        elif strange := sorted(_list_files(folder) - _list_ours(folder)):
+            trouble = f"{folder} holds {strange[0]}, which is not part of a report"
+        if trouble:
+            raise runs.RunError(f"{trouble}; move it, or choose another place with --out")
 
 
 def _list_files(folder: Path) -> set[str]:
@@ -129,8 +125,7 @@ def put_in_place(staging: Path, name: str) -> str:
 
 def keep_edits(folder: Path, listed: dict[str, str], beside: Path) -> str:
     """Copy the files whose content is not as listed into a folder beside; a line that says so, or nothing."""
-    there = {path: digest for path, digest in listed.items() if (folder / path).exists()}
-    edited = [path for path, digest in there.items() if reports.digest_file(folder / path) != digest]
+    edited = [path for path, digest in listed.items() if runs.digest_file(folder / path) not in (digest, "missing")]
     if not edited:
         return ""
     number = 1
@@ -168,21 +163,17 @@ def _clear(left: Path, out: Path) -> None:
 
 def read_record(out: Path) -> dict:
     """The digests of the pages around the reports, and what they were made `of`; empty where there is no record."""
-    try:
+    with suppress(OSError, ValueError, KeyError, TypeError):
         record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-        return (
-            record if isinstance(record["pages"], dict) and isinstance(record["of"], str) else {"pages": {}, "of": ""}
-        )
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"pages": {}, "of": ""}
+        if isinstance(record["pages"], dict) and isinstance(record["of"], str):
+            return record
+    return {"pages": {}, "of": ""}
 
 
 def are_pages_current(out: Path, of: str) -> bool:
     """Whether all pages around the reports are there as they were written, and were made of the same."""
     record = read_record(out)
-    return record["of"] == of and all(
-        (out / path).is_file() and reports.digest_file(out / path) == digest for path, digest in record["pages"].items()
-    )
+    return record["of"] == of and all(runs.digest_file(out / path) == was for path, was in record["pages"].items())
 
 
 def refuse_pages(out: Path, paths: Iterable[str]) -> None:

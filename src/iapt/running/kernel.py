@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+from functools import partialmethod
 
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 
@@ -38,10 +39,8 @@ def prepare() -> None:
 def _become_kernel(command: list[str], folder: str, environment: dict[str, str]) -> None:
     from ipykernel.kernelapp import IPKernelApp
 
-    if "numpy" in sys.modules:
-        sys.modules[
-            "numpy"
-        ].random.seed()  # a new process draws new random numbers; a fork would repeat those of the others
+    if "numpy" in sys.modules:  # a new process draws new random numbers; a fork would repeat those of the others
+        sys.modules["numpy"].random.seed()
     os.environ.update(environment)
     os.chdir(folder)
     options = command[command.index("-f") :]
@@ -57,26 +56,18 @@ class _Process:
         self.pid, self.returncode = pid, None
 
     def poll(self) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
+        if self.returncode is None and (ended := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.returncode = os.waitstatus_to_exitcode(ended[1])
         return self.returncode
 
-    def wait(self) -> int:
-        if self.returncode is None:
-            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return self.returncode
+    wait = poll  # a provisioner waits only for a process of which `poll` has said that it ended
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
 
-    def terminate(self) -> None:
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
+    terminate = partialmethod(send_signal, signal.SIGTERM)
+    kill = partialmethod(send_signal, signal.SIGKILL)
 
 
 class ForkedProvisioner(LocalProvisioner):
@@ -85,12 +76,10 @@ class ForkedProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs) -> dict:
         self.process, self.pid = _Process(_pid), _pid
         environment = {name: str(value) for name, value in (kwargs.get("env") or {}).items()}
+        folder = str(kwargs.get("cwd") or os.getcwd())
         try:
             with os.fdopen(_orders, "w") as orders:
-                json.dump(
-                    {"command": cmd, "folder": str(kwargs.get("cwd") or os.getcwd()), "environment": environment},
-                    orders,
-                )
+                json.dump({"command": cmd, "folder": folder, "environment": environment}, orders)
         except BrokenPipeError:
             raise RuntimeError("Kernel died before replying to anything") from None
         return self.connection_info

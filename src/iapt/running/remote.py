@@ -14,22 +14,25 @@ from iapt.paths import RESULTS
 from iapt.running.folders import RECORD, read_record
 from iapt.runs import RunError
 
+HERE = "file://"
 PARTIAL = "partial.json"
 """The file of a report whose copy is under way, with the paths that are ours; `run.json` comes last in its stead."""
 
 
 def is_remote(place: str) -> bool:
-    """Whether a place is an address such as s3://bucket/reports, and not a folder."""
-    return "://" in place
+    """Whether a place is an address such as s3://bucket/reports; file:///home/me/reports is a folder here."""
+    return "://" in place and not place.startswith(HERE)
 
 
 def choose_local(place: str) -> Path:
     """The folder in which reports for a place are made: the place itself, or a folder of its own under results/."""
-    return RESULTS / "remote" / quote(place, safe="") if is_remote(place) else Path(place).expanduser()
+    if is_remote(place):
+        return RESULTS / "remote" / quote(place, safe="")
+    return Path(place.removeprefix(HERE)).expanduser()
 
 
 def check(place: str) -> None:
-    """Before any work: raises RunError where the driver for an address is missing, or the address is none."""
+    """Before any work: raises RunError where the driver for an address is missing, or the address is not valid."""
     if is_remote(place):
         _open(place)
 
@@ -40,14 +43,15 @@ def _open(place: str) -> tuple:
 
         system, root = fsspec.core.url_to_fs(place)
     except ImportError as error:
-        raise RunError(f"{place} needs another library; install it with: {_name_driver(place)} ({error})") from None
+        driver = f"pip install 'fsspec[{place.partition('://')[0]}]'"
+        raise RunError(f"{place} needs another library; install it with: {driver} ({error})") from None
     except Exception as error:  # every driver has errors of its own
         raise RunError(f"{place} cannot be written: {type(error).__name__}: {error}") from None
     return system, root.rstrip("/")
 
 
 def send(local: Path, place: str, names: list[str]) -> list[str]:
-    """Copy the reports of these names, and the pages around them, to an address; how many reports had changed.
+    """Copy the reports of these names, and the pages around them, to an address; the names of those that had changed.
 
     Raises RunError where the address, its driver or the right to write there is missing.
     """
@@ -55,25 +59,17 @@ def send(local: Path, place: str, names: list[str]) -> list[str]:
     try:
         pages = [path for path in read_record(local)["pages"] if (local / path).exists()]
         _refuse_strangers(system, root, names, pages)
-        changed = sum(
-            _send_report(system, local / name, f"{root}/{name}")
-            for name in names
-            if (local / name / "run.json").exists()
-        )
+        made = [name for name in names if (local / name / "run.json").exists()]
+        changed = [name for name in made if _send_report(system, local / name, f"{root}/{name}")]
         for path in [*pages, RECORD]:
             if (local / path).exists():
                 _put(system, (local / path).read_bytes(), f"{root}/{path}")
     except RunError:
         raise
     except Exception as error:
-        raise RunError(
-            f"{place} cannot be written: {type(error).__name__}: {error}. The reports are in {local}"
-        ) from None
+        said = f"{place} cannot be written: {type(error).__name__}: {error}"
+        raise RunError(f"{said}. The reports are in {local}") from None
     return changed
-
-
-def _name_driver(place: str) -> str:
-    return f"pip install 'fsspec[{place.partition('://')[0]}]'"
 
 
 def _refuse_strangers(system, root: str, names: list[str], pages: Iterable[str]) -> None:
@@ -83,9 +79,8 @@ def _refuse_strangers(system, root: str, names: list[str], pages: Iterable[str])
         if held == {""}:
             raise RunError(f"{target} is a file, and a report would replace it; choose another place with --out")
         if strange := sorted(held - {"run.json", PARTIAL} - _list_listed(system, target)):
-            raise RunError(
-                f"{target} holds {strange[0]}, which is no part of a report; choose another place with --out"
-            )
+            said = f"{target} holds {strange[0]}, which is not part of a report"
+            raise RunError(f"{said}; choose another place with --out")
     listed = _read_json(system, f"{root}/{RECORD}").get("pages", {})
     for address in (f"{root}/{path}" for path in pages if path not in listed):
         if system.exists(address):

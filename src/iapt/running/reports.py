@@ -5,7 +5,6 @@ A report is a folder: `index.html`, the executed notebook, `figures/` (SVG, PNG,
 """
 
 import base64
-import hashlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -164,15 +163,5 @@ def _restore(name: str, state: dict | None) -> runs.Run | None:
 
 def digest_files(folder: Path) -> dict[str, str]:
     """The digest of every file of a report but `run.json`, by path; hidden files are not looked at."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.name != "run.json")
-    return {
-        path: digest_file(file)
-        for file in files
-        for path in [file.relative_to(folder).as_posix()]
-        if not path.startswith(".")
-    }
-
-
-def digest_file(path: Path) -> str:
-    """The SHA-256 of a file as it is now."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    files = {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*")) if file.is_file()}
+    return {path: runs.digest_file(file) for path, file in files.items() if path != "run.json" and path[0] != "."}

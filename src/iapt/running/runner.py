@@ -1,12 +1,15 @@
 """From runs to reports: what is out of date is made, several runs at a time, the others are left alone."""
 
 import gc
+import itertools
 import multiprocessing.connection
 import os
+import re
 import shutil
 import signal
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -18,6 +21,8 @@ from iapt.paths import REPORTS, data_folder
 from iapt.running import execution, failures, folders, reports
 from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload
 
+MANY = 3
+"""Runs above which their figures are computed once for all, while no run can begin."""
 ATTEMPTS = 2
 """How often a run is tried whose kernel does not start."""
 
@@ -38,12 +43,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Job:
-    """A run to make, the basis it is made from, and why it is made."""
+    """A run to make, the basis it is made from, why it is made, and the state that it is in afterwards."""
 
     run: runs.Run
-    basis: reports.Basis
+    basis: reports.Basis | None
     why: str
     attempt: int = 1
+    state: str = "made"
 
 
 def make_all(
@@ -84,9 +90,9 @@ def make_all(
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         elif waiting:
             _check_loopback()
-            preload()
+            preload({job.run.notebook for job in waiting})
             if METHOD == "fork":
-                warm_up(values)
+                warm_up(list(zip(waiting, values)))
             yield from _make_here(waiting, out, kernel, limit, workers or 2 * count_processors())
         yield from _link_again(out, chosen)
 
@@ -132,12 +138,11 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
         return []
     from iapt.site import indexes
 
+    whole = {name for name, run in known.items() if not run.each} <= {run.name for run in there}
     try:
         with folders.own(out):
             pages = indexes.render_site(states, out)
-            if out.resolve() != REPORTS or not {name for name, run in known.items() if not run.each} <= {
-                run.name for run in there
-            }:
+            if out.resolve() != REPORTS or not whole:
                 pages.pop("README.md", None)
             kept = folders.write_pages(out, pages, of)
     except OSError as error:
@@ -147,19 +152,15 @@ def write_site(known: dict[str, runs.Run], chosen: list[runs.Run], out: Path) ->
 
 def _replace(run: runs.Run, out: Path, write: Callable[[runs.Run, Path, Path], None]) -> Result:
     """Replace a report by what `write` makes of it, which needs no kernel."""
-    began, staging = time.monotonic(), folders.make_staging(out)
+    began, staging, message = time.monotonic(), folders.make_staging(out), ""
     try:
         write(run, out / run.name, staging / "report")
-        kept = folders.put_in_place(staging, run.name)
-        return Result(
-            run, "rendered", time.monotonic() - began, "only prose or page style changed", (kept,) if kept else ()
-        )
     except OSError as error:
-        return Result(run, "failed", time.monotonic() - began, failures.describe_trouble(error, out))
+        message = failures.describe_trouble(error, out)
     except runs.RunError as error:
-        return Result(run, "failed", time.monotonic() - began, str(error))
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        message = str(error)
+    job = Job(run, None, "only prose or page style changed", state="rendered")
+    return finish(job, Outcome(message, time.monotonic() - began), staging, out)
 
 
 # ---------------------------------------------------------------- many runs
@@ -178,10 +179,9 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     job = waiting.pop(0)
                     work = partial(reports.make, job.run, basis=job.basis, limit=limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
+                sources = list(itertools.chain.from_iterable(child.sources for child in active))
                 with _masked("SIG_UNBLOCK"):
-                    multiprocessing.connection.wait(
-                        [source for child in active for source in child.sources], timeout=0.5
-                    )
+                    multiprocessing.connection.wait(sources, timeout=0.5)
                 for child in [child for child in active if child.is_over()]:
                     job = active.pop(child)
                     outcome = child.conclude()
@@ -204,13 +204,13 @@ def finish(job: Job, outcome: Outcome, staging: Path, out: Path) -> Result:
         if not message:
             edits = folders.put_in_place(staging, job.run.name)
             kept.unlink(missing_ok=True)
-            return Result(job.run, "made", outcome.seconds, job.why, (*outcome.warnings, *([edits] if edits else [])))
+            return Result(job.run, job.state, outcome.seconds, job.why, (*outcome.warnings, *filter(None, [edits])))
     except OSError as error:
         message = failures.describe_trouble(error, out)
     except runs.RunError as error:
         message = str(error)
     partial = staging / "report" / "notebook.ipynb"
-    if partial.exists() and partial.stat().st_size:
+    if job.state == "made" and partial.exists() and partial.stat().st_size:
         with suppress(OSError):
             kept.parent.mkdir(parents=True, exist_ok=True)
             os.replace(partial, kept)
@@ -232,26 +232,40 @@ def _masked(how: str) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def warm_up(parameters: list[dict[str, object]]) -> None:
-    """Compute once what every run would compute again: the figures of these vintages, the compiled page, checks.
+def warm_up(waiting: list[tuple[Job, dict[str, object]]]) -> None:
+    """Compute once what many runs would compute again: the tables of their vintages, the figures of measures, the page.
 
     What fails here is left to the runs that need it, each of which will say so.
     """
     import nbformat
 
+    from iapt import data
     from iapt.site import pages
 
     nbformat.validate(nbformat.v4.new_notebook())
     pages.TEMPLATES.get_template("report.html.j2")
-    with suppress(Exception):
-        from iapt import data
-
-        for as_of in {values["as_of"] for values in parameters if "as_of" in values}:
-            for table in ("england", "areas", "groups"):
-                data.known(as_of, table)
+    for as_of, table in {(values["as_of"], table) for job, values in waiting for table in ("england", *job.run.data)}:
+        with suppress(Exception):
+            data.known(as_of, table)
+    for figures in list_shared([(job.run, values["as_of"]) for job, values in waiting]):
+        with suppress(Exception):
+            data.figures(*figures)
     gc.collect()
     gc.freeze()  # the collector of each run then leaves these objects alone, and their memory stays shared
     gc.set_threshold(100_000)  # a run is short: looking for garbage often costs more than it frees
+
+
+def list_shared(waiting: list[tuple[runs.Run, str]]) -> list[tuple[str, str, str]]:
+    """Measure, frequency and vintage of the figures that many of these runs use, by the names in their code."""
+    from iapt import data
+
+    measures, named = set(data.load()["measures"]["measure"]), {}
+    for notebook in {run.notebook for run, _ in waiting}:
+        cells = [cell for cell in runs.read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
+        words = set(re.findall(r"\w+", "\n".join("".join(cell["source"]) for cell in cells)))
+        named[notebook] = list(itertools.product(words & measures, words & {"year", "quarter", "month"}))
+    uses = Counter((*pair, as_of) for run, as_of in waiting for pair in named[run.notebook])
+    return sorted(figures for figures, times in uses.items() if times > MANY)
 
 
 def count_processors() -> int:

@@ -20,7 +20,7 @@ def headline() -> str:
     outturn = data.series("started_treatment", "year")[GOAL]
     quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
     horizon = (GOAL.asfreq("Q-MAR", "end") - quarters.index[-1]).n
-    chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL).at["pooled", "probability"].round(2)
+    chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL)["pool"].round(2)
     return (
         f"**No. {words.count(outturn)} referrals started treatment in {words.when(GOAL)}, "
         f"{words.count(LAST_TARGET - outturn)} ({words.percent(100 * (1 - outturn / LAST_TARGET))}) short of the target of "
@@ -215,7 +215,7 @@ def _list_model_card() -> words.Table:
     card = card[card["benchmark"] == models.CARD]
     columns = {"total_inside80": "Inside 80%", "total_inside95": "Inside 95%", "total_error": "Median error"}
     shown = card.pivot(index="model", columns="metric", values="value")[list(columns)].rename(columns=columns)
-    shown = shown.loc[["pool", *models.POOL]].rename(models.MEANING | {"pool": "the pool"}).rename_axis("Model")
+    shown = shown.loc[["pool", *models.POOL]].rename(models.MEANING).rename_axis("Model")
     caption = f"The same models on {card['series'].max():,} public series ({models.CARD})"
     return words.table(100 * shown, caption, name="card", **dict.fromkeys(shown, "{:.0f}%"))
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from iapt.models.forecast import PERIODS_A_YEAR, forecast
 from iapt.models.members import POOL, REFERENCES
-from iapt.models.scores import CARD, DRAWS, SEED, brier, crps, mape, reliability, scale_of, score_steps, smape
+from iapt.models.scores import CARD, DRAWS, SEED, crps, scale_of, score_steps
 
 RATIOS = (1.1, 1.25, 1.5, 1.72, 2.0)
 STEADY_GROWTH = (0.02, 0.12)
@@ -46,6 +46,27 @@ class Benchmark(NamedTuple):
     name: str
     cases: list[Case]
     total: slice | None = None
+
+
+def smape(outturn: np.ndarray, point: np.ndarray) -> float:
+    """Symmetric mean absolute percentage error, 0 to 200 (Makridakis and Hibon 2000)."""
+    return float(200 * np.mean(np.abs(outturn - point) / (np.abs(outturn) + np.abs(point))))
+
+
+def mape(outturn: np.ndarray, point: np.ndarray) -> float:
+    """Mean absolute percentage error of the outturn, 0 upwards."""
+    return float(100 * np.mean(np.abs(outturn - point) / np.abs(outturn)))
+
+
+def reliability(probability: np.ndarray, happened: np.ndarray) -> pd.DataFrame:
+    """What was said beside how often it came true, for probabilities in tenths.
+
+    Columns `stated` (mean probability), `observed` (share that happened) and `cases`; the
+    index is the lower edge of the tenth, empty ones are left out.
+    """
+    edge = np.minimum((10 * probability).astype(int), 9) / 10
+    tenths = pd.DataFrame({"edge": edge, "stated": probability, "observed": happened}).groupby("edge")
+    return tenths.mean().assign(cases=tenths.size())
 
 
 def load_competitions() -> dict[str, object]:
@@ -174,7 +195,7 @@ def tabulate_scores(name: str, scores: pd.DataFrame) -> pd.DataFrame:
         if reach:
             said = group[[f"p_{r:g}" for r in RATIOS]].to_numpy().ravel()
             came = group[[f"reached_{r:g}" for r in RATIOS]].to_numpy().ravel()
-            metrics["brier"] = brier(said, came)
+            metrics["brier"] = np.mean((said - came) ** 2)
             for edge, bin_ in reliability(said, came).iterrows():
                 tenth = f"{edge:.0%} to {edge + 0.1:.0%}"
                 metrics |= {f"{kind}, said {tenth}": bin_[kind] for kind in bin_.index}

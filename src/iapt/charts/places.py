@@ -1,0 +1,110 @@
+"""Places for the texts of a chart: labels to the right of the axes, and tags within them, clear of what is drawn.
+
+All sizes are points; a picture has 72 of them in an inch, as `picture.draw` sets it.
+"""
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, IdentityTransform
+
+from iapt.charts.picture import ASCENT, DESCENT, measure, wrap
+
+AROUND = [
+    (radius * across, radius * up)
+    for radius in (6, 12, 20, 30, 42)
+    for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
+]
+"""Where the name of a point may stand, the best first."""
+
+
+POINTS = IdentityTransform()
+
+
+def place_labels(axes: Axes, labels: list[tuple]) -> list[Artist]:
+    """Labels (x, y, lines, colour) to the right of the axes, moved apart, each with a line to its point."""
+    spots = [(*axes.transData.transform((x, y)), 5.6 * len(lines), lines, colour) for x, y, lines, colour in labels]
+    spots.sort(key=lambda spot: spot[1])
+    floor, heights = axes.bbox.y0 - 4, []
+    for _, y, half, *_ in spots:
+        heights.append(max(y, floor + half))
+        floor = heights[-1] + half
+    ceiling, drawn = axes.bbox.y1 + 12, []
+    for (x, y, half, lines, colour), height in zip(spots[::-1], heights[::-1]):
+        height = min(height, ceiling - half)
+        ceiling = height - half
+        right = axes.bbox.x1 + 8
+        drawn += [
+            axes.figure.text(
+                right, height, "\n".join(lines), transform=POINTS, color=colour, fontsize=9, weight="bold",
+                linespacing=1.12, va="center",
+            ),
+            _add_line(axes, [(x + 4, y), (right - 2, height)], colour),
+        ]  # fmt: skip
+    return drawn
+
+
+def place_tags(axes: Axes, tags: list[dict], edge: float) -> list[Artist]:
+    """Each tag at the place, of those that it may take, which covers least; far from its point it has a line to it.
+
+    None goes further to the right than the `edge` of the picture.
+    """
+    if not tags:
+        return []
+    frame, drawn, taken, dots = axes.bbox, [], [], _sample(axes)
+    inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
+    places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
+    for tag in tags:
+        size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
+        lines = wrap(tag["text"], 150, size)
+        extent = [max(measure(line, size) for line in lines), size * (ASCENT + DESCENT) * 1.1 * len(lines)]
+        spot = places[where].transform(tag["at"])
+        boxes = [_box(spot, np.array(shift), np.array(extent[::-1] if angle else extent)) for shift in tag["shifts"]]
+        best = int(np.argmin([_cost(box, taken, dots, inside) + rank for rank, box in enumerate(boxes)]))
+        box = boxes[best]
+        taken.append(box)
+        drawn.append(
+            axes.figure.text(
+                *(box.min + box.max) / 2, "\n".join(lines), transform=POINTS, fontsize=size, color=tag["colour"],
+                rotation=angle, ha="center", va="center", linespacing=1.1,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.75},
+            )
+        )  # fmt: skip
+        if where == "data" and max(map(abs, tag["shifts"][best])) > 14:
+            drawn.append(_add_line(axes, [spot, np.clip(spot, box.min, box.max)], tag["colour"]))
+    return drawn
+
+
+def _add_line(axes: Axes, ends: list, colour: str) -> Artist:
+    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=POINTS))
+
+
+def _sample(axes: Axes) -> np.ndarray:
+    """Points every three points of the way along what is drawn: lines, and points of a scatter thrice."""
+    found = [np.empty((0, 2))]
+    for line in axes.lines:
+        if line.get_transform() != axes.transData or len(line.get_xdata()) < 2:
+            continue
+        path = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
+        steps = np.maximum(1, np.hypot(*np.diff(path, axis=0).T) // 3).astype(int)
+        for start, end, count in zip(path[:-1], path[1:], steps):
+            found.append(np.linspace(start, end, count, endpoint=False))
+        found.append(path[-1:])
+    for points in axes.collections:
+        if isinstance(points, PathCollection):
+            found += [axes.transData.transform(np.asarray(points.get_offsets(), float))] * 3
+    return np.concatenate(found)
+
+
+def _box(spot: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Bbox:
+    """The room of a text of this size that begins so far from a spot and grows away from it."""
+    return Bbox.from_bounds(*(spot + shift + size * (np.sign(np.round(shift, 1)) - 1) / 2), *size)
+
+
+def _cost(box: Bbox, taken: list[Bbox], dots: np.ndarray, inside: Bbox) -> float:
+    """What speaks against a place: other texts and the frame above all, then the lines and points that it covers."""
+    covered = ((dots > box.min - 2) & (dots < box.max + 2)).all(axis=1).sum()
+    outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
+    return 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 20 * covered

@@ -19,7 +19,7 @@ NASTY = "<script>alert('x')</script> & \"quoted\" <img src=x onerror=alert(1)>"
 class Page(HTMLParser):
     """A page taken apart: elements with their attributes, headings, and what was left open."""
 
-    VOID = {"meta", "link", "img", "br", "hr", "input", "source"}
+    VOID = {"meta", "link", "img", "br", "hr", "input", "source", "wbr"}
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -27,7 +27,7 @@ def test_list_of_the_project():
         ("[a", "runs.toml cannot be read"),
         ("a = 1", r"\[a\] needs notebook and title"),
         ('[a]\nnotebook = "x"', r"\[a\] needs notebook and title"),
-        ('[a]\nnotebook = "x"\ntitle = "A"\nparameter = 1', r"may have parameters, data and each; found .*parameter"),
+        ('[a]\nnotebook = "x"\ntitle = "A"\nparameter = 1', r"may have parameters, data, each and group; found .*parameter"),
     ],
 )
 def test_list_that_is_wrong(tmp_path, text, message):

@@ -192,7 +192,8 @@ def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
 
 def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:
     """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept."""
-    refuse_pages(out, pages)
+    same = [path for path, content in pages.items() if (out / path).is_file() and (out / path).read_bytes() == content]
+    refuse_pages(out, pages.keys() - same)
     listed = read_record(out)["pages"]
     kept = keep_edits(out, {path: listed[path] for path in pages if path in listed}, out / "site.edited")
     digests = listed | {path: hashlib.sha256(content).hexdigest() for path, content in pages.items()}

@@ -247,6 +247,8 @@ def warm_up(waiting: list[tuple[Job, dict[str, object]]]) -> None:
     for as_of, table in {(values["as_of"], table) for job, values in waiting for table in ("england", *job.run.data)}:
         with suppress(Exception):
             data.known(as_of, table)
+    with suppress(Exception):
+        data.newest_month()
     for figures in list_shared([(job.run, values["as_of"]) for job, values in waiting]):
         with suppress(Exception):
             data.figures(*figures)

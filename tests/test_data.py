@@ -105,7 +105,7 @@ def test_a_table_saved_with_a_byte_order_mark_or_other_ends_of_line_is_read(tabl
         assert data.check() == []
 
 
-@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "need_estimate_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
+@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "adults_with_cmd_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
 def test_a_row_on_which_pages_rely_can_be_neither_renamed_nor_removed(tables, name, number):
     key = "area" if name == "places" else "id"
     tables.change(name, {key: "E99000001"}, **{key: number})

@@ -424,12 +424,12 @@ def test_official_comes_before_sums_before_rounded_before_statements_before_quot
     """Starts of 2018/19 with a figure of each kind; each is taken away in turn."""
     figure = {"frequency": "year", "period": "2018-19", "measure": "started_treatment"}
     tables.append("england", **figure, value="1111111", source="nhs-annual-report")
-    tables.append("england", **figure, value="1333333", source="written-answer-6687")
+    tables.append("england", **figure, value="1333333", source="written-answer-28537")
     ranked = [
         (1_111_111, "official statistics", {"source": "nhs-annual-report"}),
         (1_092_111, "sum of months", {"frequency": "month", "period": "2018-10"}),
         (1_090_000, "official, rounded", {"source": "nhs-annual-report-pages"}),
-        (1_333_333, "statement", {"source": "written-answer-6687"}),
+        (1_333_333, "statement", {"source": "written-answer-28537"}),
         (1_092_291, "secondary source", {"source": "qualitywatch-2020"}),
     ]
     for value, kind, match in ranked:

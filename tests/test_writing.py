@@ -242,6 +242,7 @@ def test_an_error_at_any_system_call_of_an_addition_leaves_before_or_after_and_s
                 assert "Input/output error" in str(error)
         failed = bool(failures)
         writing.recover(copy)
+        (copy / locks.NAME).unlink(missing_ok=True)  # no longer locked, where it could not be removed
         states.append(digest(copy))
         for path, content in files.items():
             path.write_bytes(content)

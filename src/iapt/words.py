@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,10 @@ def headline(answer: str, *more: str) -> Markdown:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a report. Its numbers stay numbers: the page shows them as `formats` says, the CSV keeps them."""
+    """A table of a report. Its numbers stay numbers: the page shows them as `formats` says, the CSV keeps them.
+
+    Numbers stand to the right, missing ones are a dash, and an address is a link under the name of its host.
+    """
 
     name: str
     caption: str
@@ -121,7 +125,10 @@ class Table:
         )
 
     def _as_html(self) -> str:
-        right = [pd.api.types.is_numeric_dtype(self.frame[name]) for name in self.frame.columns]
+        right = [
+            column.notna().any() and column.dropna().map(lambda value: isinstance(value, Number)).all()
+            for _, column in self.frame.items()
+        ]
         cell = lambda tag, text, number: (
             f"<{tag}{' class=number' if number else ''}{' scope=col' if tag == 'th' else ''}>{_link(str(text))}</{tag}>"
         )

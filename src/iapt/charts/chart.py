@@ -198,12 +198,13 @@ class Chart:
         return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
 
     def draw_marks(self, width: float = WIDE) -> picture.Pen:
-        """The shapes and texts of the picture, laid out so many inches wide."""
+        """The shapes and texts of the picture, laid out so many inches wide; a telephone has nothing to hover with."""
         with mpl.rc_context(STYLE):
             self._lay_out(width)
             for number, (artist, _) in enumerate(self.tips):
                 artist.set_gid(f"tip-{number}")
-            return picture.draw(self.figure, {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)})
+            hovering = {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)}
+            return picture.draw(self.figure, hovering if width > NARROW else {})
 
     def _write(self, pen: picture.Pen, width: float) -> str:
         return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)

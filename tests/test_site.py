@@ -143,7 +143,10 @@ def test_a_folder_of_ones_own_reports_shows_what_is_in_it(tmp_path):
     front = read(tmp_path, "")
     assert "Reports made here" in front and "As known on 30 June 2018" in front
     assert f'href="{run.name}/index.html"' in front and 'href="access/index.html"' not in front
-    assert 'class="value"' not in front and not (tmp_path / "areas").exists()
+    assert 'class="value"' not in front and not (tmp_path / "areas").exists() and not (tmp_path / "README.md").exists()
+    for page in tmp_path.rglob("*/index.html"):
+        dead = [link for link in Links(page).targets if "downloads" in link or (link[:4] != "http" and link[0] != "#" and not (page.parent / link.partition("#")[0]).exists())]
+        assert not dead, page
 
 
 def test_pages_hold_every_measure_break_source_term_and_change(made):

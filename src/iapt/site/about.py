@@ -22,7 +22,7 @@ AROUND = (
     ("downloads", "Downloads"),
     ("changes", "What changed"),
 )
-"""Pages of every site, by their folder."""
+"""Pages of every site, by their folder; downloads only beside reports that are on the list of runs."""
 OF_AREAS = (
     ("areas", "All areas"),
     ("areas/compare", "Compare areas"),
@@ -75,7 +75,7 @@ def menu(there: Iterable[str], here: str) -> list[dict]:
     for run in runs.load().values():
         if run.name in bases:
             groups.setdefault(run.group, []).extend(OF_AREAS if run.each else [(run.name, run.title)])
-    groups["Data"] = list(AROUND)
+    groups["Data"] = [link for link in AROUND if groups or link[0] != "downloads"]
     return [
         {"title": title, "links": [{"path": path, "title": text, "here": path == here} for path, text in links]}
         for title, links in groups.items()

@@ -36,20 +36,25 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
     there = [run.name for run, _ in made]
     cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
     local = [run for run, _ in made if run.name.startswith("areas/") and "area" in run.parameters]
-    answer, files = headline(), downloads.write()
+    listed = any(name.partition("/")[0] in runs.load() for name in there)
+    answer, files = (headline(), downloads.write()) if listed else ("", {})
     written = {
         "index.html": _write_front(cards, there, answer),
         "method/index.html": _write_method(there),
         "glossary/index.html": pages.fill("glossary.html.j2", "Glossary", "glossary", there, terms=_explain_terms()),
         "sources/index.html": _write_sources(there),
         "changes/index.html": _write_changes(there),
-        "downloads/index.html": pages.fill(
-            "downloads.html.j2", "Downloads", "downloads", there,
+    }
+    if listed:
+        written["README.md"] = _write_gallery(cards, answer)
+        written["downloads/index.html"] = pages.fill(
+            "downloads.html.j2",
+            "Downloads",
+            "downloads",
+            there,
             files=[{"path": path, "size": f"{len(content) / 1000:,.0f} kB"} for path, content in files.items()],
-            pdf=(out / "reports.pdf").exists(), figures=len(downloads.list_figures()),
-        ),
-        "README.md": _write_gallery(cards, answer),
-    }  # fmt: skip
+            pdf=(out / "reports.pdf").exists(),
+        )
     if local:
         written |= areas.render(local, there)
     if about.address():
@@ -96,10 +101,9 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
         groups.setdefault(listed["areas"].group)
     order = [*dict.fromkeys(run.group for run in listed.values()), OTHERS]
     figure = next((card["figure"]["name"] for card in cards if card["name"] == "access" and card["figure"]), "")
-    whole = any(name.partition("/")[0] in listed for name in there)
     return pages.fill(
         "index.html.j2",
-        "NHS talking therapies in England: how many start, wait, finish and recover" if whole else "Reports made here",
+        "NHS talking therapies in England: how many start, wait, finish and recover" if answer else "Reports made here",
         "",
         there,
         description="Who gets NHS talking therapies in England, how long people wait, and how many recover: official "
@@ -110,9 +114,9 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
             for title in order
             if title in groups
         ],
-        figures=list_headlines() if whole else [],
+        figures=list_headlines() if answer else [],
         reports=there,
-        answer=pages.to_html(answer) if whole else "",
+        answer=pages.to_html(answer),
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
     `there` are the names of the reports beside it.
     """
     style, script = _read_frame()
+    menu = about.menu(list_names(there), folder)
     frame = {
         "title": title,
         "site": about.SITE,
@@ -90,7 +91,8 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
         "style": style,
         "script": script,
         "digest": base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
-        "menu": about.menu(list_names(there), folder),
+        "menu": menu,
+        "with_downloads": len(menu) > 1,
         "address": about.address(),
         "cite": about.citation(),
         "dates": about.dates(),

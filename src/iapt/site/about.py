@@ -33,7 +33,7 @@ OF_AREAS = (
 
 @cache
 def citation() -> dict:
-    """The authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it says nothing."""
+    """Authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it has none."""
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     names = [
         person.get("name") or f"{person.get('given-names', '')} {person['family-names']}".strip()
@@ -62,7 +62,10 @@ def write_day(day: str) -> str:
 
 def dates() -> dict[str, str]:
     """The newest month of the figures and the day on which figures last changed, for people."""
-    return {"figures_to": periods.label(data.newest_month()), "changed": write_day(data.load()["changes"]["added"].max())}
+    return {
+        "figures_to": periods.label(data.newest_month()),
+        "changed": write_day(data.load()["changes"]["added"].max()),
+    }
 
 
 def menu(there: Iterable[str], here: str) -> list[dict]:

@@ -1,6 +1,4 @@
 """The pages around and in the reports."""
 
-PAGES = tuple(
-    f"{name}index.html" for name in ("", "method/", "glossary/", "sources/", "changes/", "downloads/")
-)  # fmt: skip
+PAGES = tuple(f"{folder}index.html" for folder in ("", "method/", "glossary/", "sources/", "changes/"))
 """The pages that every folder of reports has."""

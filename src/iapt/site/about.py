@@ -22,7 +22,7 @@ AROUND = (
     ("downloads", "Downloads"),
     ("changes", "What changed"),
 )
-"""Pages of every site, by their folder."""
+"""Pages of every site, by their folder; downloads only beside reports that are on the list of runs."""
 OF_AREAS = (
     ("areas", "All areas"),
     ("areas/compare", "Compare areas"),
@@ -33,7 +33,7 @@ OF_AREAS = (
 
 @cache
 def citation() -> dict:
-    """The authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it says nothing."""
+    """Authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it has none."""
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     names = [
         person.get("name") or f"{person.get('given-names', '')} {person['family-names']}".strip()
@@ -62,7 +62,10 @@ def write_day(day: str) -> str:
 
 def dates() -> dict[str, str]:
     """The newest month of the figures and the day on which figures last changed, for people."""
-    return {"figures_to": periods.label(data.newest_month()), "changed": write_day(data.load()["changes"]["added"].max())}
+    return {
+        "figures_to": periods.label(data.newest_month()),
+        "changed": write_day(data.load()["changes"]["added"].max()),
+    }
 
 
 def menu(there: Iterable[str], here: str) -> list[dict]:
@@ -75,7 +78,7 @@ def menu(there: Iterable[str], here: str) -> list[dict]:
     for run in runs.load().values():
         if run.name in bases:
             groups.setdefault(run.group, []).extend(OF_AREAS if run.each else [(run.name, run.title)])
-    groups["Data"] = list(AROUND)
+    groups["Data"] = [link for link in AROUND if groups or link[0] != "downloads"]
     return [
         {"title": title, "links": [{"path": path, "title": text, "here": path == here} for path, text in links]}
         for title, links in groups.items()

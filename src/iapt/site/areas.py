@@ -74,11 +74,13 @@ def compute(as_of: str) -> pd.DataFrame:
 
 
 def count_adults() -> pd.Series:
-    """Residents aged 18 and over by area at the newest day for which they are held; of a region the sum of its boards."""
+    """Residents aged 18 and over by area at the newest day that is held; of a region the sum of its boards."""
     held = data.known("latest", "population").query("ages == '18 and over' and type in ('country', 'icb')")
     adults = held[held["period"] == held["period"].max()].set_index("area")["value"].astype(float)
     places = data.places()
-    regions = {code: adults.reindex(data.members(code)).sum(skipna=False) for code in places.query("type == 'region'").index}
+    regions = {
+        code: adults.reindex(data.members(code)).sum(skipna=False) for code in places.query("type == 'region'").index
+    }
     return pd.concat([adults, pd.Series(regions)])
 
 

@@ -18,7 +18,7 @@ from iapt.site import about
 COLUMNS = {"area": "Of", "measure": "Measure", "frequency": "Frequency", "period": "Period", "value": "Value"}
 COLUMNS |= {"unit": "Unit", "basis": "Basis", "source": "Source"}
 NOTES = (
-    "One row is one figure. Where sources differ it is the one in use; the page on data and method says how it is chosen.",
+    "One row is one figure. Where sources differ it is the one in use, chosen as the page on data and method says.",
     "Basis says whether a figure was published, is a sum of published months, or is a rate worked out from counts.",
     "Counts are of referrals, not of people. Rates are in per cent. Figures of areas are rounded to 5 by NHS England.",
     "Financial years run from April to March. 2023-24 is a year, 2023-24 Q3 a quarter, 2023-04 a month.",
@@ -29,7 +29,7 @@ EPOCH = (2000, 1, 1, 0, 0, 0)
 
 
 def list_figures() -> pd.DataFrame:
-    """Every figure in use, of England, areas and groups of people, with its unit, how it came about and its source card."""
+    """Every figure in use, of England, areas and groups of people, with its unit, basis and source card."""
     codebook, groups = data.load()["measures"].set_index("measure"), data.known("latest", "groups")
     whom = "England: " + groups["dimension"].str.replace("_", " ") + ", " + groups["group"]
     groups = groups.assign(area=whom, frequency="year", basis="published", unit=groups["measure"].map(codebook["unit"]))
@@ -49,7 +49,9 @@ def list_sources() -> pd.DataFrame:
 def write() -> dict[str, bytes]:
     """The workbook and the CSV files of all figures and sources, by name: the same bytes for the same figures."""
     figures, sources = list_figures(), list_sources()
-    measures = data.load()["measures"][["label", "unit", "definition"]].set_axis(["Measure", "Unit", "Definition"], axis=1)
+    measures = data.load()["measures"][["label", "unit", "definition"]].set_axis(
+        ["Measure", "Unit", "Definition"], axis=1
+    )
     notes = pd.DataFrame({f"{about.citation()['title']}": [*NOTES, f"Figures to {about.dates()['figures_to']}."]})
     sheets = {"Notes": notes, "Figures": figures, "Measures": measures, "Sources": sources}
     return {
@@ -97,7 +99,9 @@ def write_workbook(sheets: dict[str, pd.DataFrame]) -> bytes:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name == "docProps/core.xml":
-                content = re.sub(rb"\d{4}-\d\d-\d\dT[\d:]+Z", datetime(*EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").encode(), content)
+                content = re.sub(
+                    rb"\d{4}-\d\d-\d\dT[\d:]+Z", datetime(*EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").encode(), content
+                )
             target.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     return fixed.getvalue()
 
@@ -133,7 +137,8 @@ def write_feed() -> str:
         '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB">'
         f"<title>{about.SITE}: what changed</title><id>{site}</id>"
         f'<link rel="self" href="{site}feed.xml"/><link href="{site}changes/index.html"/>'
-        f"<updated>{days[0][0]}T00:00:00Z</updated><author><name>{escape(about.citation()['authors'])}</name></author>\n"
+        f"<updated>{days[0][0]}T00:00:00Z</updated>"
+        f"<author><name>{escape(about.citation()['authors'])}</name></author>\n"
         f"{entries}</feed>\n"
     )
 

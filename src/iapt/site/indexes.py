@@ -1,4 +1,4 @@
-"""The pages around the reports: front page, data and method, glossary, sources, changes, and the gallery of the repository."""
+"""The pages around the reports: front page, method, glossary, sources, changes; and the gallery of the repository."""
 
 import re
 from pathlib import Path
@@ -23,8 +23,8 @@ def headline() -> str:
     chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL)["pool"].round(2)
     return (
         f"**No. {words.count(outturn)} referrals started treatment in {words.when(GOAL)}, "
-        f"{words.count(LAST_TARGET - outturn)} ({words.percent(100 * (1 - outturn / LAST_TARGET))}) short of the target of "
-        f"{words.million(LAST_TARGET)}.** "
+        f"{words.count(LAST_TARGET - outturn)} ({words.percent(100 * (1 - outturn / LAST_TARGET))}) short of the "
+        f"target of {words.million(LAST_TARGET)}.** "
         "Run on what was known on 1 May 2020, our forecast method gives the target a chance of about "
         f"{words.chance(chance)}. Nobody made that forecast at the time."
     )
@@ -36,26 +36,33 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
     there = [run.name for run, _ in made]
     cards = [read_card(run, state, out / run.name) for run, state in made if "/" not in run.name]
     local = [run for run, _ in made if run.name.startswith("areas/") and "area" in run.parameters]
-    answer, files = headline(), downloads.write()
+    listed = any(name.partition("/")[0] in runs.load() for name in there)
+    answer, files = (headline(), downloads.write()) if listed else ("", {})
     written = {
         "index.html": _write_front(cards, there, answer),
         "method/index.html": _write_method(there),
         "glossary/index.html": pages.fill("glossary.html.j2", "Glossary", "glossary", there, terms=_explain_terms()),
         "sources/index.html": _write_sources(there),
         "changes/index.html": _write_changes(there),
-        "downloads/index.html": pages.fill(
-            "downloads.html.j2", "Downloads", "downloads", there,
+    }
+    if listed:
+        written["README.md"] = _write_gallery(cards, answer)
+        written["downloads/index.html"] = pages.fill(
+            "downloads.html.j2",
+            "Downloads",
+            "downloads",
+            there,
             files=[{"path": path, "size": f"{len(content) / 1000:,.0f} kB"} for path, content in files.items()],
-            pdf=(out / "reports.pdf").exists(), figures=len(downloads.list_figures()),
-        ),
-        "README.md": _write_gallery(cards, answer),
-    }  # fmt: skip
+            pdf=(out / "reports.pdf").exists(),
+        )
     if local:
         written |= areas.render(local, there)
     if about.address():
         written["feed.xml"] = downloads.write_feed()
         written["sitemap.xml"] = downloads.write_sitemap([f"{name}/index.html" for name in there] + [*written])
-    return {path: text.encode() for path, text in written.items()} | {f"downloads/{path}": files[path] for path in files}
+    return {path: text.encode() for path, text in written.items()} | {
+        f"downloads/{path}": files[path] for path in files
+    }
 
 
 def read_card(run: runs.Run, state: str, folder: Path) -> dict:
@@ -96,30 +103,35 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
         groups.setdefault(listed["areas"].group)
     order = [*dict.fromkeys(run.group for run in listed.values()), OTHERS]
     figure = next((card["figure"]["name"] for card in cards if card["name"] == "access" and card["figure"]), "")
-    whole = any(name.partition("/")[0] in listed for name in there)
     return pages.fill(
         "index.html.j2",
-        "NHS talking therapies in England: how many start, wait, finish and recover" if whole else "Reports made here",
+        "NHS talking therapies in England: how many start, wait, finish and recover" if answer else "Reports made here",
         "",
         there,
         description="Who gets NHS talking therapies in England, how long people wait, and how many recover: official "
         "figures, targets and forecasts, each with its source.",
         picture=f"access/figures/{figure}.png" if figure else "",
         groups=[
-            {"title": title, "cards": [card for card in cards if card["group"] == title], "areas": with_areas and title == listed["areas"].group}
+            {
+                "title": title,
+                "cards": [card for card in cards if card["group"] == title],
+                "areas": with_areas and title == listed["areas"].group,
+            }
             for title in order
             if title in groups
         ],
-        figures=list_headlines() if whole else [],
+        figures=list_headlines() if answer else [],
         reports=there,
-        answer=pages.to_html(answer) if whole else "",
+        answer=pages.to_html(answer),
     )  # fmt: skip
 
 
 def list_headlines() -> list[dict[str, str]]:
-    """Five figures for the last twelve months: report, name, value, direction against the twelve before, and standard."""
+    """Five figures for the last twelve months: report, name, value, direction since the twelve before, standard."""
     month, before_this = data.newest_month(), "in the twelve months before"
-    last = lambda measure, ago=0: data.series(measure, "month").loc[month - 12 * ago - 11 : month - 12 * ago].sum(skipna=False)
+    last = lambda measure, ago=0: (
+        data.series(measure, "month").loc[month - 12 * ago - 11 : month - 12 * ago].sum(skipna=False)
+    )
     share = lambda top, bottom, ago: 100 * last(top, ago) / last(bottom, ago)
 
     def show(report: str, label: str, value: str, direction: str, standard: str) -> dict[str, str]:
@@ -132,7 +144,9 @@ def list_headlines() -> list[dict[str, str]]:
     def rate(report: str, top: str, bottom: str, label: str, standard: str) -> dict[str, str]:
         now, before = (share(top, bottom, ago).round(1) for ago in (0, 1))
         change = "Up from" if now > before else "Down from" if now < before else "The same as the"
-        return show(report, label, words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}", standard)
+        return show(
+            report, label, words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}", standard
+        )
 
     starts, finished = data.targets("started_treatment").iloc[-1], data.targets("finished_course").iloc[-1]
     six, recovery = data.standard("waited_under_6_weeks_rate"), data.standard("recovery_rate")
@@ -144,7 +158,8 @@ def list_headlines() -> list[dict[str, str]]:
             f"The national standard is at least {words.percent(six)}.",
         ),
         rate(
-            "waits", "second_treatment_over_90_days", "second_treatments", "Second treatment over 90 days after the first",
+            "waits", "second_treatment_over_90_days", "second_treatments",
+            "Second treatment over 90 days after the first",
             "The national waiting time standards do not cover this wait.",
         ),
         count(
@@ -199,7 +214,9 @@ def _write_method(there: list[str]) -> str:
         "breaks": words.Table(
             "breaks",
             "Breaks in the series",
-            breaks[["period", "label", "description", "url"]].set_axis(["From", "Break", "What changed", "Source"], axis=1),
+            breaks[["period", "label", "description", "url"]].set_axis(
+                ["From", "Break", "What changed", "Source"], axis=1
+            ),
         ),
         "card": _list_model_card(),
     }

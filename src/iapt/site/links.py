@@ -55,7 +55,7 @@ def link_terms(text: str, root: str, seen: set[str]) -> str:
 
 
 def mend_links(text: str, there: Iterable[str], root: str) -> str:
-    """The HTML with its links to other reports, written as from one beside them, made to fit; without those not there."""
+    """The HTML with its links to other reports, written as from one beside them, made to fit or taken out."""
     there = {*there, *(folder for folder, _ in about.AROUND)}
     there |= {folder for folder, _ in about.OF_AREAS if any(name.startswith("areas/") for name in there)}
 

@@ -82,6 +82,7 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
     `there` are the names of the reports beside it.
     """
     style, script = _read_frame()
+    menu = about.menu(list_names(there), folder)
     frame = {
         "title": title,
         "site": about.SITE,
@@ -90,7 +91,8 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
         "style": style,
         "script": script,
         "digest": base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
-        "menu": about.menu(list_names(there), folder),
+        "menu": menu,
+        "with_downloads": len(menu) > 1,
         "address": about.address(),
         "cite": about.citation(),
         "dates": about.dates(),
@@ -164,7 +166,7 @@ def collect_parts(notebook: dict) -> list[dict]:
 
 
 def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
-    """The parts with an address for each heading, figure and table, terms and names of areas linked, and a contents list."""
+    """The parts with addresses for headings, figures and tables, terms and areas linked, and a contents list."""
     root, seen, finished, contents = find_root(folder), set(), [], []
     taken = {part["card"]["name"] for part in parts if part["kind"] == "chart"}
     areas = links.find_pages(name for name in there if name != folder)
@@ -178,7 +180,9 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
             part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}
         finished.append(part)
     if len(contents) > 2:
-        place = 1 + max((i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer", "note")), default=0)
+        place = 1 + max(
+            (i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer", "note")), default=0
+        )
         finished.insert(place, {"kind": "contents", "links": contents})
     return finished
 

@@ -12,24 +12,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from iapt.models import evaluate as module
-from iapt.models.evaluate import (
+from iapt.models.forecast import forecast
+from iapt.models.members import POOL, REFERENCES
+from iapt.models.scores import scale_of
+
+sys.path.append(str(Path(__file__).with_name("bench")))
+import evaluate as module  # noqa: E402
+from evaluate import (  # noqa: E402
     Benchmark,
     Case,
     cut_cases,
     draw_own,
     list_cases,
     load_competitions,
+    mape,
+    reliability,
     reproduce_published,
     run_benchmark,
     sample,
     score_case,
     share_reaching,
+    smape,
     tabulate_scores,
 )
-from iapt.models.forecast import forecast
-from iapt.models.members import POOL, REFERENCES
-from iapt.models.scores import mase
 
 SAMPLE = Path(__file__).with_name("benchmark_sample.csv")
 
@@ -75,6 +80,14 @@ def test_published_figures_stop_a_wrong_score(monkeypatch):
     right = dict(zip(module.PUBLISHED, [33.33, 25.0, 10.0, 10.0], strict=True))
     monkeypatch.setattr(module, "PUBLISHED", right)
     assert reproduce_published(datasets) == pytest.approx(right, abs=0.01)
+
+
+def test_percentage_errors_and_reliability_by_hand():
+    outturn, point = np.array([100.0, 50]), np.array([50.0, 50])
+    assert smape(outturn, point) == pytest.approx(100 / 3) and mape(outturn, point) == pytest.approx(25)
+    table = reliability(np.array([0.05, 0.09, 0.95, 1.0]), np.array([0, 1, 1, 1]))
+    assert table.index.tolist() == [0.0, 0.9] and table["cases"].tolist() == [2, 2]
+    np.testing.assert_allclose(table[["stated", "observed"]], [[0.07, 0.5], [0.975, 1]])
 
 
 def test_share_reaching_by_hand():
@@ -180,7 +193,7 @@ def test_pool_beats_last_years_values_and_covers_on_the_sample():
         scores = score_case(case, paths, None)
         last_year = np.resize(case.history[-4:], len(case.outturn))
         errors.append(scores["mase"])
-        naive.append(mase(case.outturn, last_year, case.history, 4))
+        naive.append(np.abs(case.outturn - last_year).mean() / scale_of(case.history, 4))
         inside80.append(scores["inside80"])
         inside95.append(scores["inside95"])
     assert np.mean(errors) < min(np.mean(naive), 1.25)

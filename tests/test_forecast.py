@@ -146,23 +146,16 @@ def test_spread_grows_with_the_horizon(quarterly):
 def test_reach_by_member_agrees_with_the_pool(quarterly):
     target = float(quarterly.median.iloc[-4:].sum()) * 1.1
     table = quarterly.reach(target, quarterly.index[-4:])
-    assert list(table.index) == [*POOL, *REFERENCES, "pooled"]
-    pooled = table.loc["pooled", "probability"]
-    assert pooled == pytest.approx(table.loc[list(POOL), "probability"].mean())
+    assert list(table.index) == [*POOL, *REFERENCES, "pool"]
+    pooled = table["pool"]
+    assert pooled == pytest.approx(table[list(POOL)].mean())
     assert pooled == pytest.approx(np.mean(quarterly.total(quarterly.index[-4:]) >= target))
     assert 0 < pooled < 1
-    error = table.loc["pooled", "mc_error"]
-    assert error == pytest.approx(np.sqrt(pooled * (1 - pooled) / 8000), rel=1e-2)
 
 
 def test_reach_defaults_to_the_last_period(quarterly):
     target = float(quarterly.median.iloc[-1])
-    assert quarterly.reach(target).loc["pooled", "probability"] == pytest.approx(0.5, abs=1e-3)
-
-
-def test_mc_error_is_never_zero(quarterly):
-    table = quarterly.reach(1e12)
-    assert (table["probability"] == 0).all() and (table["mc_error"] > 0).all()
+    assert quarterly.reach(target)["pool"] == pytest.approx(0.5, abs=1e-3)
 
 
 @settings(deadline=None, max_examples=25)
@@ -172,7 +165,7 @@ def test_mc_error_is_never_zero(quarterly):
 )
 def test_probability_falls_as_the_target_rises(targets, growth):
     result = forecast(make_series(12, "Y", growth), 4, draws=60, members=("no_change", "drift"))
-    probabilities = [result.reach(x).loc["pooled", "probability"] for x in targets]
+    probabilities = [result.reach(x)["pool"] for x in targets]
     passages = [result.first_passage(x).iloc[-1] for x in targets]
     assert (np.diff(probabilities) <= 0).all()
     assert (np.diff(passages) <= 0).all()
@@ -183,7 +176,7 @@ def test_first_passage_never_falls_and_bounds_reach(quarterly):
     passage = quarterly.first_passage(target)
     assert (np.diff(passage) >= 0).all()
     assert 0 < passage.iloc[0] < passage.iloc[-1] <= 1 or passage.iloc[0] == 0
-    last = quarterly.reach(target, quarterly.index[-4:]).loc["pooled", "probability"]
+    last = quarterly.reach(target, quarterly.index[-4:])["pool"]
     assert passage.iloc[-1] >= last
 
 
@@ -204,13 +197,6 @@ def test_first_passage_counts_what_was_reached_already(quarterly):
     target = float(max(past[i : i + 4].sum() for i in range(len(past) - 3)))
     assert (quarterly.first_passage(target) == 1).all()
     assert quarterly.first_passage(target * 1.05).iloc[0] < 1
-
-
-def test_window_of_one_period_counts_single_values():
-    result = forecast(make_series(10, "Q", season=np.zeros(4)), 1, draws=500)
-    target = float(result.observed.max() * 1.02)
-    expected = result.reach(target).loc["pooled", "probability"]
-    assert result.first_passage(target, window=1).iloc[0] == pytest.approx(expected)
 
 
 def widen(dof):
@@ -234,17 +220,23 @@ def test_drift_has_the_textbook_variance():
     np.testing.assert_allclose(fit.mean, z[-1] + h * (z[-1] - z[0]) / n)
 
 
-def test_theta_is_that_of_statsmodels():
-    z = np.log(make_series(30, "Y").to_numpy())
-    expected = ThetaModel(z, period=1, deseasonalize=False).fit().forecast(7, theta=2)
-    np.testing.assert_allclose(fit_theta(z, 7).mean, expected, rtol=1e-9)
+def test_theta_is_that_of_statsmodels_or_fits_closer():
+    """statsmodels stops its search some 1e-4 short of the best smoothing parameter; a shock lasts by that parameter."""
+    for seed in range(5):
+        z = np.log(make_series(30, "Y", seed=seed).to_numpy())
+        published = ThetaModel(z, period=1, deseasonalize=False).fit()
+        fit = fit_theta(z, 7)
+        np.testing.assert_allclose(fit.mean, published.forecast(7, theta=2), rtol=1e-5)
+        alpha = fit.loadings[1, 0] / fit.loadings[0, 0]
+        assert alpha == pytest.approx(published.params["alpha"], abs=1e-3)
+        np.testing.assert_allclose(fit.loadings[1:, 0], alpha * fit.loadings[0, 0])
+        squares = lambda a: np.sum(module._smooth(z, a)[0] ** 2)
+        assert squares(alpha) <= squares(published.params["alpha"]) * (1 + 1e-12)
 
 
-def test_theta_shocks_last_by_the_smoothing_parameter():
-    z = np.log(make_series(30, "Y").to_numpy())
-    alpha = ThetaModel(z, period=1, deseasonalize=False).fit().params["alpha"]
-    first = fit_theta(z, 4).loadings[:, 0]
-    np.testing.assert_allclose(first / first[0], [1, alpha, alpha, alpha])
+def test_smoothing_by_hand():
+    errors, level = module._smooth(np.array([4.0, 6, 5]), 0.5)
+    assert errors.tolist() == [2, 0] and level == 5
 
 
 def fit_reference_ets(z):
@@ -361,8 +353,26 @@ def test_no_season_is_found_in_a_trend():
     rng = np.random.default_rng(5)
     z = 0.05 * np.arange(32) + 0.02 * np.cumsum(rng.standard_normal(32))
     assert find_season(z, 4) is None
-    assert find_season(np.resize(SEASON, 11), 4) is None
     assert find_season(np.resize(SEASON, 40), 1) is None
+
+
+@pytest.mark.parametrize("period, freq", [(4, "Q"), (12, "M")])
+@pytest.mark.parametrize("years", [3, 4, 5])
+def test_a_strong_season_is_found_from_three_years_on(period, freq, years):
+    """A season of 30% up and down, as a wave and as irregular months; below three years none is looked for, and said."""
+    rng = np.random.default_rng(3)
+    wave, irregular = 0.3 * np.sin(2 * np.pi * np.arange(period) / period + 0.4), rng.uniform(-0.3, 0.3, period)
+    for season in (wave, irregular):
+        made = [np.log(make_series(years * period, freq, season=season, seed=seed).to_numpy()) for seed in range(20)]
+        assert sum(find_season(z, period) is not None for z in made) >= 18
+    short = make_series(3 * period - 1, freq, season=wave)
+    assert f"{len(short)} values are less than 3 years: no season was looked for" in forecast(short, 2, draws=10).notes
+
+
+@pytest.mark.parametrize("period, years", [(4, 3), (12, 3), (4, 5), (12, 5)])
+def test_a_season_is_seldom_found_where_there_is_none(period, years):
+    noise = np.random.default_rng(4).normal(0.02, 0.03, (100, years * period)).cumsum(axis=1)
+    assert sum(find_season(z, period) is not None for z in noise) <= 12
 
 
 def test_lines_stop_at_the_bounds():
@@ -527,8 +537,8 @@ def test_wrong_questions_are_refused(quarterly):
             quarterly.reach(target)
         with pytest.raises(ValueError, match="finite number"):
             quarterly.first_passage(target)
-    with pytest.raises(ValueError, match="window must be"):
-        quarterly.first_passage(1, window=32)
+    with pytest.raises(ValueError, match="a year of 12 values must be observed; found 6"):
+        forecast(make_series(6, "M"), 3, draws=10).first_passage(1)
 
 
 def seasonal_ets(y, horizon):
@@ -544,7 +554,7 @@ def test_a_model_of_ones_own_stands_beside_the_pool_or_in_it():
     np.testing.assert_array_equal(beside.paths, alone.paths)
     own = beside.member_paths["seasonal_ets"]
     assert own.shape == (500, 6)
-    assert beside.reach(y.iloc[-1]).index.tolist() == [*POOL, "seasonal_ets", "linear", "pooled"]
+    assert beside.reach(y.iloc[-1]).index.tolist() == [*POOL, "seasonal_ets", "linear", "pool"]
     pooled = forecast(y, 6, draws=500, members=(*POOL, seasonal_ets))
     assert pooled.pooled == (*POOL, "seasonal_ets") and len(pooled.paths) == 5 * 500
     np.testing.assert_array_equal(pooled.member_paths["seasonal_ets"], own)

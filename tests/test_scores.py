@@ -9,20 +9,7 @@ from scipy.stats import norm
 
 from iapt.models.forecast import forecast
 from iapt.models.members import POOL, REFERENCES
-from iapt.models.scores import (
-    brier,
-    coverage,
-    crps,
-    mape,
-    mase,
-    reliability,
-    rolling_origin,
-    scale_of,
-    score_steps,
-    skill,
-    smape,
-    summarise,
-)
+from iapt.models.scores import crps, rolling_origin, scale_of, score_steps, skill, summarise
 
 
 def make_series(n=24, seed=1):
@@ -31,33 +18,9 @@ def make_series(n=24, seed=1):
     return pd.Series(np.exp(5 + np.cumsum(0.02 + 0.03 * rng.standard_normal(n))), index)
 
 
-def test_mase_by_hand():
-    history = np.array([1.0, 3, 2, 5])
-    outturn, point = np.array([6.0, 4]), np.array([5.0, 5])
-    assert mase(outturn, point, history, 1) == pytest.approx(1 / 2)
-    assert mase(outturn, point, history, 2) == pytest.approx(1 / 1.5)
-
-
-def test_mase_of_last_years_value_is_1_on_its_own_history():
-    history = np.array([4.0, 6, 8, 6, 10, 3, 9, 9])
-    assert mase(history[4:], history[:4], history, 4) == pytest.approx(1)
-
-
 def test_mase_is_undefined_without_any_change():
     with pytest.raises(ValueError, match="MASE is undefined"):
         scale_of(np.array([1.0, 2, 1, 2]), 2)
-
-
-def test_percentage_errors_by_hand():
-    outturn, point = np.array([100.0, 50]), np.array([50.0, 50])
-    assert smape(outturn, point) == pytest.approx(100 / 3)
-    assert mape(outturn, point) == pytest.approx(25)
-    assert smape(np.array([1.0]), np.array([0.0])) == 200
-
-
-def test_coverage_counts_the_bounds_as_inside():
-    outturn = np.array([1.0, 2, 3, 4])
-    assert coverage(outturn, np.array([1.0, 2.1, 0, 0]), np.array([1.0, 3, 3, 3.9])) == 0.5
 
 
 @pytest.mark.parametrize("outturn", [-1.0, 2.0, 6.5])
@@ -79,31 +42,18 @@ def test_crps_is_the_mean_distance_less_half_the_spread(draws, outturn):
     assert found >= -1e-9
 
 
-def test_brier_by_hand():
-    assert brier([0.9, 0.2], [1, 0]) == pytest.approx((0.01 + 0.04) / 2)
-    assert brier([0.5, 0.5], [1, 0]) == 0.25
+def test_score_steps_by_hand():
+    """The draws 0 to 10 have the median 5; their 80% interval leaves out one at either end, the 95% one none."""
+    table = score_steps(np.arange(11.0)[:, None].repeat(3, axis=1), np.array([6.0, 9.7, 10.0]), scale=2.0)
+    assert table["median"].tolist() == [5, 5, 5] and table["step"].tolist() == [1, 2, 3]
+    assert table["mase"].tolist() == pytest.approx([0.5, 2.35, 2.5])
+    assert table["smape"].tolist() == pytest.approx([200 / 11, 940 / 14.7, 1000 / 15])
+    assert table["inside80"].tolist() == [True, False, False] and table["inside95"].all()
+    assert table.loc[2, "crps"] == pytest.approx((5 - np.abs(np.subtract.outer(range(11), range(11))).mean() / 2) / 2)
 
 
-def test_reliability_by_hand():
-    table = reliability([0.05, 0.09, 0.95, 1.0], [0, 1, 1, 1])
-    assert list(table.index) == [0.0, 0.9]
-    np.testing.assert_allclose(table["stated"], [0.07, 0.975])
-    np.testing.assert_allclose(table["observed"], [0.5, 1])
-    assert list(table["cases"]) == [2, 2]
-
-
-def test_score_steps_agree_with_the_scores_of_whole_arrays():
-    rng = np.random.default_rng(3)
-    paths, outturn = rng.normal(10, 2, (999, 5)), rng.normal(10, 2, 5)
-    table = score_steps(paths, outturn, scale=2.0)
-    history = np.array([0.0, 2, 4])
-    assert table["mase"].mean() == pytest.approx(mase(outturn, table["median"], history, 1))
-    assert table["smape"].mean() == pytest.approx(smape(outturn, table["median"].to_numpy()))
-    for level in (80, 95):
-        inside = coverage(outturn, table[f"lower{level}"], table[f"upper{level}"])
-        assert table[f"inside{level}"].mean() == inside
-    np.testing.assert_allclose(table["crps"], crps(outturn, paths) / 2)
-    np.testing.assert_allclose(table["median"], np.median(paths, axis=0))
+def test_mase_of_last_years_value_is_1_on_its_own_history():
+    assert scale_of(np.array([1.0, 3, 2, 5]), 1) == 2 and scale_of(np.array([1.0, 3, 2, 5]), 2) == 1.5
 
 
 def test_rolling_origin_covers_every_origin_step_and_model():
@@ -179,8 +129,6 @@ def test_skill_by_hand():
     assert found.value == pytest.approx(20)
     assert found.by_origin["skill"].tolist() == pytest.approx([50, -50, 0, 50])
     assert found.low <= 20 <= found.high
-    assert list(found.table.index) == ["2017", "2018", "2019", "2020", "all"]
-    assert found.table.loc["all"].tolist() == [found.value, found.low, found.high]
 
 
 def test_skill_of_a_model_always_better_by_the_same_share_is_certain():
@@ -194,13 +142,13 @@ def test_the_interval_of_skill_covers_what_it_says_where_origins_share_outturns(
     """A plain block bootstrap covers 74% and 86% here; widened, 500 sets gave 94% and 93%."""
     rng = np.random.default_rng(8)
     hits = 0
-    for _ in range(200):
+    for _ in range(100):
         common = rng.exponential(size=origins + 1)
         other = common[1:] + common[:-1] + 1
         own = 0.9 * other + np.convolve(rng.normal(0, 0.3, origins + 1), [1, 1], "valid")
-        found = skill(made_scores(own, other), "flat", block=block, draws=300)
+        found = skill(made_scores(own, other), "flat", block=block, draws=200)
         hits += found.low <= 10 <= found.high
-    assert 0.89 <= hits / 200 <= 0.98
+    assert 0.87 <= hits / 100 <= 0.99
 
 
 def test_skill_says_what_is_missing():

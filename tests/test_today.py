@@ -50,7 +50,7 @@ def test_the_chance_of_the_target_is_small_however_the_pandemic_years_are_handle
 def test_starts_are_forecast_from_quarters_in_every_way(today):
     """1.28 million filled in and 1.20 since 2021, in place of 1.35 million from years."""
     assert today["ways"].loc[data.label(STARTS), "median"].tolist() == pytest.approx([1_284_000, 1_203_000], rel=0.01)
-    assert list(today["handle"](today["quarters"][STARTS])) == ["filled in", "left out"]
+    assert list(today["totals"][STARTS]) == ["filled in", "left out"]
 
 
 def test_the_pace_needed_is_steady_growth_to_the_target(today, complete):
@@ -87,9 +87,9 @@ def test_a_planted_gap_is_filled_near_what_was_there(today):
 def test_all_ways_of_forecasting_the_running_year_are_scored_on_the_same_cases(today):
     scored = today["scored"]
     assert scored.groupby(["measure", "year", "known"])["model"].nunique().eq(4).all()
-    assert scored["measure"].nunique() == 3
     crps = scored.groupby("model")["crps"].mean()
-    assert crps["months"] < crps["quarters"] < crps["years"]
+    assert scored["measure"].nunique() == 3
+    assert crps["months per working day"] < crps["pool on quarters"] < crps["pool on years"]
 
 
 def test_access_and_completions_never_share_an_axis(today):

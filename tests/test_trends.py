@@ -29,11 +29,6 @@ def test_growth_is_in_per_cent_of_the_start():
     assert np.isnan(trends.growth(y, first - 1, up))
 
 
-def test_growth_a_year_compounds():
-    y = pd.Series([100.0, 0.0, 121.0], pd.period_range("2018", periods=3, freq="Y-MAR"))
-    assert trends.growth_a_year(y, y.index[0], y.index[2]) == pytest.approx(10)
-
-
 def test_wilson_agrees_with_the_value_computed_by_hand():
     p, n, z = 0.3, 10, 1.959964
     centre, half = (
@@ -93,13 +88,13 @@ def test_a_straight_trend_with_autocorrelation_is_seldom_called_broken():
     """Size of the test at 5%: textbook critical values would reject in far more of these series."""
     rng = np.random.default_rng(7)
     rejected = 0
-    for _ in range(60):
+    for _ in range(40):
         noise = rng.normal(0, 0.01, 28)
         for step in range(1, 28):
             noise[step] += 0.4 * noise[step - 1]
         y = quarters(np.exp(7 + 0.02 * np.arange(28) + np.tile(SEASON, 7) + noise))
         rejected += trends.broken_trend(y, draws=199).p_value < 0.05
-    assert rejected <= 9
+    assert rejected <= 6
 
 
 def test_p_values_of_straight_trends_are_not_all_large():
@@ -169,10 +164,10 @@ def covered(phi: float, sets: int) -> float:
     return hits / sets
 
 
-@pytest.mark.parametrize("phi, least, most", [(0, 0.93, 0.99), (0.33, 0.92, 0.97), (0.6, 0.88, 0.97)])
+@pytest.mark.parametrize("phi, least, most", [(0.33, 0.9, 0.99), (0.6, 0.86, 0.98)])
 def test_the_interval_of_a_slope_covers_what_it_says_where_quarters_are_alike(phi, least, most):
-    """The first edition's covered 96, 89 and 80% here; 400 sets of 499 draws gave 96.5, 94.0 and 91.3%."""
-    assert least <= covered(phi, 200) <= most
+    """A bootstrap that takes the residuals' autocorrelation as it is covers 89 and 80%; 400 sets gave 94.0 and 91.3%."""
+    assert least <= covered(phi, 120) <= most
 
 
 @pytest.mark.parametrize("as_of, verdict", [("latest", "growing"), ("2018-06-30", "cannot be told")])

@@ -95,11 +95,6 @@ class FalseAlarms:
         """The share of series with this many points outside the limits, or more."""
         return float(self.outside[self.outside.index >= points].sum())
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """By number of points outside: the share of series with so many, and with so many or more."""
-        return pd.DataFrame({"share": self.outside, "or_more": self.outside[::-1].cumsum()[::-1]})
-
 
 def false_alarms(rest: pd.Series, *, draws: int = 2000, seed: int = 20200501) -> FalseAlarms:
     """How often months as alike as `rest`, the result of `remove_trend_and_season`, signal although nothing happened.

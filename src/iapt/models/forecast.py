@@ -4,25 +4,24 @@ Each model is fitted to the logs of the seasonally adjusted series and simulated
 year, a date of first reaching a target and their probabilities come from the same draws.
 """
 
-import operator
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
 from iapt.models.members import (
-    FEWEST_FOR_SEASON,
     FLAT,
     MODELS,
     ON_VALUES,
     POOL,
     REFERENCES,
+    YEARS_FOR_SEASON,
     Fit,
     draw_paths,
     find_season,
@@ -84,8 +83,8 @@ def forecast(
     period, z, n = PERIODS_A_YEAR[y.index.freqstr.split("-")[0]], np.log(y.to_numpy()), len(y)
     notes: list[str] = warn_of_cuts(y)
     effects = find_season(z, period)
-    if n < (fewest := FEWEST_FOR_SEASON.get(period, 0)):
-        notes.append(f"{n} values are fewer than {fewest}: no season was looked for")
+    if period > 1 and n < YEARS_FOR_SEASON * period:
+        notes.append(f"{n} values are less than {YEARS_FOR_SEASON} years: no season was looked for")
     season = np.zeros(n + horizon) if effects is None else np.resize(effects, n + horizon)
     adjusted = z - season[:n]
     flat = np.ptp(adjusted) < FLAT
@@ -101,7 +100,10 @@ def forecast(
         x = np.exp(adjusted) if on_values else adjusted
         fit = fit_member("no_change" if flat else name, x, horizon, period, notes)
         drawn = draw_paths(fit, draws, stream(seed, name))
-        paths[name] = drawn.clip(min=0) * np.exp(season[n:]) if on_values else np.exp((drawn + season[n:]).clip(max=LARGEST_EXPONENT))
+        if on_values:
+            paths[name] = drawn.clip(min=0) * np.exp(season[n:])
+        else:
+            paths[name] = np.exp((drawn + season[n:]).clip(max=LARGEST_EXPONENT))
     index = pd.period_range(y.index[-1] + 1, periods=horizon, freq=y.index.freq)
     names = tuple(map(name_of, members))
     pooled = tuple(name for name in names if name not in REFERENCES) or names
@@ -216,15 +218,11 @@ def name_months(first: pd.Period, last: pd.Period) -> str:
 
 def check_count(value: int, name: str) -> int:
     """`value` as an int of at least one; TypeError or ValueError otherwise."""
-    if isinstance(value, bool):
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, found {value!r}")
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be a whole number, found {value!r}") from None
-    if count < 1:
-        raise ValueError(f"{name} must be at least 1, found {count}")
-    return count
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, found {value}")
+    return int(value)
 
 
 def check_target(target: float) -> None:

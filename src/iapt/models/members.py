@@ -26,8 +26,7 @@ MEANING = {
 }
 """What each model says of the future, in words."""
 FEWEST_FOR_DAMPED = 8
-FEWEST_FOR_SEASON = {4: 16, 12: 36}
-"""Quarters and months below which the test for a season misses most of even the strongest ones."""
+YEARS_FOR_SEASON = 3
 SANE_FACTOR = 5
 FLAT = 1e-9
 
@@ -177,21 +176,24 @@ MODELS: dict[str, Callable[[np.ndarray, int], Fit]] = {
 def find_season(z: np.ndarray, period: int) -> np.ndarray | None:
     """Seasonal effects of one year (period,), summing to zero, or None where no season shows.
 
-    The season shows where the changes from period to period (which hold no trend) correlate
-    with those a year before by more than 1.645 standard errors. None is looked for in fewer values than
-    `FEWEST_FOR_SEASON`. The effects are those of the classical decomposition; on logs, multiplicative.
+    From four years on the season shows where the changes from period to period (which hold no trend) correlate with
+    those a year before by more than 1.645 standard errors. In three years that test misses even strong seasons, so
+    the changes are compared between the periods of the year instead (analysis of variance at 5%). None is looked for
+    in less. The effects are those of the classical decomposition; on logs, multiplicative.
     """
-    if len(z) < FEWEST_FOR_SEASON.get(period, np.inf):
+    if period == 1 or len(z) < YEARS_FOR_SEASON * period or np.ptp(np.diff(z)) < FLAT:
         return None
+    from scipy.stats import f_oneway
     from statsmodels.tsa.seasonal import seasonal_decompose
     from statsmodels.tsa.stattools import acf
 
     changes = np.diff(z)
-    if np.ptp(changes) < FLAT:
-        return None
-    r = acf(changes, nlags=period, fft=False)
-    limit = 1.645 * np.sqrt((1 + 2 * np.sum(r[1:-1] ** 2)) / len(changes))
-    return seasonal_decompose(z, period=period).seasonal[:period] if r[-1] > limit else None
+    if len(z) < (YEARS_FOR_SEASON + 1) * period:
+        shows = f_oneway(*(changes[first::period] for first in range(period))).pvalue < 0.05
+    else:
+        r = acf(changes, nlags=period, fft=False)
+        shows = r[-1] > 1.645 * np.sqrt((1 + 2 * np.sum(r[1:-1] ** 2)) / len(changes))
+    return seasonal_decompose(z, period=period).seasonal[:period] if shows else None
 
 
 def draw_paths(fit: Fit, draws: int, rng: np.random.Generator) -> np.ndarray:

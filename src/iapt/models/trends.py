@@ -17,11 +17,6 @@ def growth(y: pd.Series, start: pd.Period, end: pd.Period) -> float:
     return 100 * (y.get(end, np.nan) / y.get(start, np.nan) - 1)
 
 
-def growth_a_year(y: pd.Series, start: pd.Period, end: pd.Period) -> float:
-    """Constant growth a year that leads from one financial year to another, in per cent."""
-    return 100 * ((y[end] / y[start]) ** (1 / (end - start).n) - 1)
-
-
 def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson interval of a proportion, in per cent."""
     from statsmodels.stats.proportion import proportion_confint

@@ -117,7 +117,8 @@ class Child:
             return Outcome(message, seconds, warnings, retry)
         code, reason = self._process.exitcode, f"took longer than {self.limit} seconds"
         if ended:
-            reason = f"the run was killed by signal {-code} (out of memory?)" if code < 0 else f"it ended with code {code}"
+            signalled = f"the run was killed by signal {-code} (out of memory?)"
+            reason = signalled if code < 0 else f"the run ended with code {code}"
         return Outcome(failures.explain(reason, self.staging / "report" / "notebook.ipynb"), seconds)
 
     def end(self) -> None:

@@ -210,19 +210,12 @@ def are_pages_current(out: Path, of: str) -> bool:
     return record["of"] == of and all(runs.digest_file(out / path) == was for path, was in record["pages"].items())
 
 
-def refuse_pages(out: Path, paths: Iterable[str], new: dict[str, bytes] | None = None) -> None:
-    """Raises RunError where a page around the reports would replace a file that iapt has not written.
-
-    A file that holds what will be written anyway (`new`) may be replaced, so that a lost record is made anew.
-    """
+def refuse_pages(out: Path, paths: Iterable[str]) -> None:
+    """Raises RunError where a page around the reports would replace a file that iapt has not written."""
     listed = read_record(out)["pages"]
-    for name, path in ((name, out / name) for name in paths if name not in listed):
-        if path.is_dir() or (path.exists() and not _is_ours(path.read_bytes(), (new or {}).get(name))):
+    for path in (out / path for path in paths if path not in listed):
+        if path.is_dir() or (path.exists() and not any(mark in path.read_bytes()[:500] for mark in MARKS)):
             raise runs.RunError(f"{path} was not written by iapt; move it, or choose another place with --out")
-
-
-def _is_ours(content: bytes, new: bytes | None) -> bool:
-    return content == new or any(mark in content[:500] for mark in MARKS)
 
 
 def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
@@ -233,7 +226,8 @@ def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
 
 def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:
     """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept."""
-    refuse_pages(out, pages, pages)
+    same = [path for path, content in pages.items() if (out / path).is_file() and (out / path).read_bytes() == content]
+    refuse_pages(out, pages.keys() - same)
     listed = read_record(out)["pages"]
     kept = keep_edits(out, {path: listed[path] for path in pages if path in listed}, out / "site.edited")
     digests = listed | {path: hashlib.sha256(content).hexdigest() for path, content in pages.items()}

@@ -13,6 +13,7 @@ import pandas as pd
 
 from iapt import data, words
 from iapt.data import periods
+from iapt.data.memory import remember
 from iapt.site import about
 
 COLUMNS = {"area": "Of", "measure": "Measure", "frequency": "Frequency", "period": "Period", "value": "Value"}
@@ -46,6 +47,7 @@ def list_sources() -> pd.DataFrame:
     return cards[list(columns)].rename(columns=columns)
 
 
+@remember
 def write() -> dict[str, bytes]:
     """The workbook and the CSV files of all figures and sources, by name: the same bytes for the same figures."""
     figures, sources = list_figures(), list_sources()

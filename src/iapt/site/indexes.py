@@ -7,6 +7,7 @@ import pandas as pd
 
 from iapt import charts, data, models, runs, words
 from iapt.data import fy
+from iapt.data.memory import remember
 from iapt.paths import ROOT
 from iapt.site import about, areas, downloads, links, pages
 
@@ -15,6 +16,7 @@ OTHERS = "Made with other settings"
 """The group of reports that are not on the list of runs."""
 
 
+@remember
 def headline() -> str:
     """The answer of the whole project in two sentences of Markdown."""
     outturn = data.series("started_treatment", "year")[GOAL]

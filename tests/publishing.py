@@ -103,7 +103,7 @@ def workbook(*sheets: tuple[str, list[list]]) -> bytes:
 def copy_data(folder: Path, monkeypatch) -> Path:
     """A copy of the data that `iapt` uses from now on."""
     copy = folder / "data"
-    shutil.copytree(data.folder(), copy)
+    shutil.copytree(data.folder(), copy, ignore=shutil.ignore_patterns(".*"))
     monkeypatch.setenv("IAPT_DATA", str(copy))
     return copy
 

@@ -11,7 +11,7 @@ from conftest import bundle_of, read_notebooks
 from iapt import runs
 from iapt.running import reports, runner
 
-NAMES = ("access", "waits", "claims-2020", "areas/e92000001", "areas/qwo", "areas/qhg", "areas/y59")
+NAMES = ("access", "waits", "claims-2020", "areas/e92000001", "areas/qwo", "areas/qhg")
 
 
 def execute(run: runs.Run) -> dict:

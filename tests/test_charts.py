@@ -1,18 +1,23 @@
 """Charts: what they draw, and that caption, alternative text and data follow from it."""
 
 import io
+import re
 import xml.etree.ElementTree as ET
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import VINTAGES
+from matplotlib import pyplot
 from matplotlib.colors import to_hex
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from iapt import charts, data
 from iapt.charts import chart as style
+from iapt.charts import picture
 
 STARTS = ["started_treatment"]
 
@@ -78,45 +83,174 @@ def test_targets_standards_bands_and_lines_enter_text_and_data():
     assert chart.data.set_index("year").at["2024/25", "high80"] == pytest.approx(2.2e6)
 
 
-@pytest.mark.parametrize("width", [style.WIDE, style.NARROW])
-def test_the_picture_is_the_same_twice_and_holds_the_values_for_hovering(width):
-    chart = draw()
+# ---------------------------------------------------------------- what holds for every kind of chart
+
+LONG = "A title that is long enough for two lines on a page, and says that 1.16 million started in Q4 2025/26"
+UNIT = "Per cent of referrals finishing a course of treatment in the financial year, England, per 100"
+NAMES = ["Bath and North East Somerset, Swindon and Wiltshire", "Shropshire, Telford and Wrekin", "Devon", "Dorset", "Kent"]
+ABOUT = {"title": LONG, "unit": UNIT, "as_of": "latest"}
+
+
+def boards() -> pd.DataFrame:
+    sizes = np.linspace(4_000, 40_000, len(NAMES))
+    values = np.array([51.2, 40.1, 49.5, 48.7, 50.3])
+    held = {"name": NAMES, "whole": sizes, "value": values, "low": values - 1.5, "high": values + 1.5}
+    return pd.DataFrame(held, index=pd.Index(NAMES, name="board"))
+
+
+def draw_targets() -> charts.Chart:
+    return draw().add_targets(data.targets("started_treatment")).add_standard(1_700_000, "a standard of 1.7 million")
+
+
+def draw_fan() -> charts.Chart:
+    starts = data.series("started_treatment", "year")["2013-14":].dropna()
+    ahead = pd.period_range(starts.index[-1] + 1, periods=3)
+    levels = {0.1: 0.9, 0.25: 0.95, 0.5: 1.0, 0.75: 1.1, 0.9: 1.2}
+    quantiles = pd.DataFrame({level: starts.iloc[-1] * ratio * np.ones(3) for level, ratio in levels.items()}, ahead)
+    return charts.fan(starts, quantiles, title=LONG, unit="Referrals a year").add_line(quantiles[0.75] * 1.01, "a model of my own")
+
+
+def draw_panels() -> charts.Chart:
+    rates = data.table(["recovery_rate", "reliable_recovery_rate"], "year")
+    return charts.panels({f"{name}: a heading of some length": rates for name in "abc"}, **ABOUT)
+
+
+def draw_framed() -> charts.Chart:
+    figure, axes = pyplot.subplots(2, 4)
+    for number, place in enumerate(axes.flat):
+        place.plot([1, 2, 3], [1000 * number, 2000, 30_000])
+        place.set_title(f"reliable_improvement_rate_{number}", fontsize=5)
+    return charts.framed(figure, boards(), alt="Eight lines that end at 30,000.", **ABOUT)
+
+
+LIMITS = lambda whole, level: (45 - 400 * level / np.sqrt(whole), 52 + 400 * level / np.sqrt(whole))
+DRAW = {
+    "targets": draw_targets,
+    "months": lambda: charts.over_time(data.table(["recovery_rate"], "month"), **ABOUT).add_standard(50, "standard 50%"),
+    "panels": draw_panels,
+    "fan": draw_fan,
+    "bars": lambda: charts.bars(boards()[["value", "low"]], **ABOUT),
+    "bars below nothing": lambda: charts.bars(draw().data.set_index("year")[STARTS].tail(9) - 1_100_000, **ABOUT),
+    "intervals": lambda: charts.intervals(boards(), reference=(49, "England 49.0%"), **ABOUT),
+    "funnel": lambda: charts.funnel(
+        boards(), LIMITS, across="courses finished less those not at caseness", centre=(48.5, "England 48.5%"),
+        named=dict(zip(NAMES, NAMES)), **ABOUT,
+    ),
+    "scatter": lambda: charts.scatter(
+        boards(), "low", "value", across="recovery rate in 2019/20", named={NAMES[0]: NAMES[0]}, diagonal={"no change": 0.0},
+        **ABOUT,
+    ),
+    "framed": draw_framed,
+}  # fmt: skip
+KINDS = pytest.mark.parametrize("kind", DRAW)
+WIDTHS = pytest.mark.parametrize("width", [style.WIDE, style.NARROW])
+
+
+def boxes_of(pen: picture.Pen) -> list[tuple[str, Bbox]]:
+    """Each text with the room of its capitals, in points from the top left."""
+    found = []
+    for mark in pen.marks:
+        if mark.text:
+            (x, y), wide, high = mark.at, picture.measure(mark.text, mark.size, mark.bold), 0.72 * mark.size
+            upright = Bbox.from_extents(x - high, y - wide, x, y)
+            found.append((mark.text, upright if mark.angle else Bbox.from_extents(x, y - high, x + wide, y)))
+    return found
+
+
+@WIDTHS
+@KINDS
+def test_texts_stay_in_the_picture_clear_of_each_other_and_large_enough(kind, width):
+    pen = DRAW[kind]().draw_marks(width)
+    assert pen.width == pytest.approx(72 * width)
+    texts = boxes_of(pen)
+    assert {text for text, _ in texts}.isdisjoint({"", "nan"}) and len(texts) > 8
+    for text, box in texts:
+        assert box.x0 >= 0 and box.x1 <= pen.width and box.y0 >= 0 and box.y1 <= pen.height, text
+    touching = [(one, other) for (one, a), (other, b) in combinations(texts, 2) if a.padded(-0.5).overlaps(b.padded(-0.5))]
+    assert not touching
+    pixels = 360 / (72 * style.NARROW)
+    assert min(mark.size for mark in pen.marks if mark.text) * pixels >= 11
+
+
+@WIDTHS
+def test_the_names_of_targets_and_standards_cover_no_line(width):
+    chart = draw_targets()
+    pen = chart.draw_marks(width)
+    line = next(mark.path for mark in pen.marks if mark.path is not None and mark.gc.get_linewidth() == 2 and len(mark.path) > 9)
+    corners = line.vertices[: 2 * (len(line.vertices) // 2)]
+    ways = np.concatenate([np.linspace(a, b, 40) for a, b in zip(corners[:-2], corners[1:-1])])
+    named = [box for text, box in boxes_of(pen) if text.startswith(("target", "a standard"))]
+    assert len(named) == len(data.targets("started_treatment")) + 1
+    for box in named:
+        assert not ((ways > box.min) & (ways < box.max)).all(axis=1).any()
+
+
+@WIDTHS
+@KINDS
+def test_the_picture_is_the_same_twice_and_shows_values_on_hovering(kind, width):
+    chart = DRAW[kind]()
     first = chart.render("svg", width)
-    assert chart.render("svg", width) == first == draw().render("svg", width)
-    titles = [element.text for element in ET.fromstring(first).iter("{http://www.w3.org/2000/svg}title")]
-    assert "2023/24: 1.26 million" in titles
-    assert float(ET.fromstring(first).get("width").removesuffix("pt")) == pytest.approx(72 * width)
+    assert chart.render("svg", width) == first == DRAW[kind]().render("svg", width)
+    page = ET.fromstring(first)
+    assert page.get("aria-label") == chart.alt and page.get("width") == f"{72 * width:g}pt"
+    titles = [element.text for element in page.iter("{http://www.w3.org/2000/svg}title")]
+    assert (kind == "framed" or width == style.NARROW) == (not titles)
+    assert not titles or any(re.search(r": [−+]?[\d.,]+|\d% \(", title) for title in titles)
 
 
-def test_no_text_leaves_the_picture_at_either_width():
-    for width in (style.WIDE, style.NARROW):
-        chart = draw().add_targets(data.targets("started_treatment"))
-        chart.render("png", width)
-        renderer = chart.figure.canvas.get_renderer() if hasattr(chart.figure.canvas, "get_renderer") else None
-        edge = chart.figure.bbox.x1
-        for text in (*chart.figure.texts, *chart.axes.texts):
-            box = text.get_window_extent(renderer)
-            assert box.x0 > -2 and box.x1 < edge + 6, (width, text.get_text())
+@KINDS
+def test_text_and_data_hold_the_numbers(kind):
+    chart = DRAW[kind]()
+    bundle = chart._repr_mimebundle_()[0]
+    card = bundle[charts.MIME]
+    assert re.search(r"\d[\d.,]+", card["alt"]) and not re.search(r"\bnan\b", card["alt"]) and card["caption"].endswith("March 2026.")
+    held = pd.read_csv(io.StringIO(card["csv"]))
+    words = {"year", "month", "board", "name", "panel", *(column for column in held if column.endswith("_basis"))}
+    assert len(held) and all(pd.api.types.is_numeric_dtype(held[column]) for column in held if column not in words)
+    assert len(bundle["image/svg+xml"]) + len(card["narrow"]) + len(bundle["image/png"]) < 120_000
 
 
-def test_a_users_own_settings_change_nothing():
-    expected = draw().render("png")
-    with mpl.rc_context({"axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30}):
-        assert draw().render("png") == expected
-    assert Image.open(io.BytesIO(expected)).size[0] == round(style.WIDE * 144)
+def test_a_point_of_a_line_says_its_value_and_a_bar_too():
+    assert "<title>2023/24: 1.26 million</title>" in draw().render("svg").decode()
+    assert f"<title>{NAMES[1]}: 40.1%</title>" in DRAW["bars"]().render("svg").decode()
+
+
+@pytest.mark.parametrize("kind", ["targets", "bars", "funnel"])
+def test_a_users_own_settings_change_nothing(kind):
+    hostile = {"axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30, "svg.fonttype": "path", "figure.dpi": 300}
+    expected = DRAW[kind]().render("svg")
+    with mpl.rc_context(hostile):
+        assert DRAW[kind]().render("svg") == expected
+    assert Image.open(io.BytesIO(draw().render("png"))).size[0] == round(style.WIDE * 144)
+
+
+def test_what_matplotlib_draws_otherwise_is_drawn():
+    chart = charts.canvas(boards(), alt="Image.", **ABOUT)
+    chart.axes.imshow(np.arange(6).reshape(2, 3), aspect="auto")
+    chart.axes.set_title("$x^2$")
+    chart.axes.plot([-5, 9], [0, 1], linestyle="--", alpha=0.5)
+    chart.axes.set_xlim(0, 2)
+    svg = chart.render("svg").decode()
+    assert "data:image/png;base64," in svg and "clip-path=" in svg and "stroke-dasharray" in svg and 'opacity="0.5"' in svg
+    assert ET.fromstring(svg) is not None and chart.render("png")[:4] == b"\x89PNG"
+
+
+def test_a_figure_of_another_arrangement_keeps_it():
+    figure, axes = pyplot.subplots(1, 2, width_ratios=[3, 1])
+    chart = charts.framed(figure, boards(), alt="Two axes of 1 row.", **ABOUT)
+    chart.draw_marks(style.NARROW)
+    wide, narrow = (place.get_position().width for place in axes)
+    assert wide == pytest.approx(3 * narrow, rel=0.01)
+
+
+def test_titles_have_lines_of_like_length_and_keep_a_quarter_together():
+    lines = style.balance(LONG, 300, 12.5)
+    assert max(map(len, lines)) - min(map(len, lines)) < 12 and " ".join(lines) == LONG
+    assert any("1.16 million" in line for line in lines) and any("Q4 2025/26" in line for line in lines)
 
 
 def test_bars_intervals_funnel_and_scatter_say_their_values():
     years = data.table(STARTS, "year")["2021-22":"2023-24"]
     assert "2022/23 1.22 million" in charts.bars(years, title="b", unit="Referrals").alt
-    frame = pd.DataFrame({"value": [50.0, 40.0], "low": [49.0, 39.0], "high": [51.0, 41.0]}, index=["a", "b"])
-    points = charts.intervals(frame, title="i", unit="Per cent", reference=(45, "England"), as_of="latest")
-    assert "a 50.0% (49.0 to 51.0)" in points.alt
-    table = pd.DataFrame({"name": ["A", "B"], "whole": [1000.0, 2000.0], "value": [50.0, 40.0]}, index=["a", "b"])
-    limits = lambda whole, level: (45 - 100 / np.sqrt(whole), 45 + 100 / np.sqrt(whole))
-    funnel = charts.funnel(table, limits, title="f", unit="Per cent", across="size", centre=(45, "England 45"), named={"a": "A"}, as_of="latest")
-    assert "A 50.0%" in funnel.alt and len(funnel.data) == 2
-    scatter = charts.scatter(table, "whole", "value", title="s", unit="Per cent", across="size", named={"b": "B"}, as_of="latest")
-    assert "Named: B" in scatter.alt
-    for chart in (points, funnel, scatter):
-        assert chart.render("svg") == chart.render("svg")
+    assert "Devon 49.5% (48.0 to 51.0)" in DRAW["intervals"]().alt
+    assert "Kent 50.3%" in DRAW["funnel"]().alt and f"Named: {NAMES[0]} 51.2%" in DRAW["scatter"]().alt

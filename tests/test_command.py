@@ -60,6 +60,25 @@ def test_without_a_folder_for_the_details(capsys, monkeypatch):
     assert capsys.readouterr().err == expected
 
 
+def test_a_very_long_value_is_not_repeated_in_full(capsys):
+    assert cli.main(["report", "access", "--set", f"as_of={'9' * 5000}"]) == 2
+    said = capsys.readouterr().err
+    assert len(said) < 900 and said.endswith("expected a date such as 2020-05-01, or latest\n")
+
+
+def test_an_output_that_takes_nothing_ends_in_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "iapt", "runs"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
+
+
+def test_papermill_alone_ends_in_the_message(tmp_path):
+    command = [sys.executable, "-m", "papermill", ROOT / "notebooks" / "01_access.ipynb", tmp_path / "out.ipynb"]
+    done = subprocess.run([*command, "-p", "as_of", "2020-02-30"], capture_output=True, text=True, check=False)
+    expected = "ParameterError: as_of is '2020-02-30'; expected a date such as 2020-05-01, or latest"
+    assert done.returncode == 1 and done.stderr.rstrip().endswith(expected)
+
+
 def test_areas_are_found_by_their_names(capsys):
     assert cli.main(["report", "areas/atlantis"]) == 2
     said = capsys.readouterr().err

@@ -97,6 +97,21 @@ def test_a_good_row_is_accepted(tables, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_a_table_saved_with_a_byte_order_mark_or_other_ends_of_line_is_read(tables):
+    path = tables.folder / "england.csv"
+    text = path.read_text(encoding="utf-8")
+    for mark, ending in (("\ufeff", "\n"), ("", "\r\n"), ("\ufeff", "\r")):
+        path.write_text(mark + text.replace("\n", ending), encoding="utf-8", newline="")
+        assert data.check() == []
+
+
+@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "need_estimate_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
+def test_a_row_on_which_pages_rely_can_be_neither_renamed_nor_removed(tables, name, number):
+    key = "area" if name == "places" else "id"
+    tables.change(name, {key: "E99000001"}, **{key: number})
+    assert data.Problem(f"{name}.csv", 1, key, f"lacks {number}, on which pages rely") in data.check()
+
+
 def test_a_repeated_figure_names_the_row_it_repeats(tables):
     first = tables.read("england")[4]
     row = tables.append("england", **first)
@@ -409,12 +424,12 @@ def test_official_comes_before_sums_before_rounded_before_statements_before_quot
     """Starts of 2018/19 with a figure of each kind; each is taken away in turn."""
     figure = {"frequency": "year", "period": "2018-19", "measure": "started_treatment"}
     tables.append("england", **figure, value="1111111", source="nhs-annual-report")
-    tables.append("england", **figure, value="1333333", source="written-answer-6687")
+    tables.append("england", **figure, value="1333333", source="written-answer-28537")
     ranked = [
         (1_111_111, "official statistics", {"source": "nhs-annual-report"}),
         (1_092_111, "sum of months", {"frequency": "month", "period": "2018-10"}),
         (1_090_000, "official, rounded", {"source": "nhs-annual-report-pages"}),
-        (1_333_333, "statement", {"source": "written-answer-6687"}),
+        (1_333_333, "statement", {"source": "written-answer-28537"}),
         (1_092_291, "secondary source", {"source": "qualitywatch-2020"}),
     ]
     for value, kind, match in ranked:

@@ -102,7 +102,7 @@ def drip(request: Handler) -> None:
 
 
 def silent(request: Handler) -> None:
-    time.sleep(5)
+    time.sleep(60)
 
 
 def redirect(request: Handler) -> None:
@@ -225,7 +225,7 @@ def test_a_server_that_drips_or_is_silent_is_left_within_one_time_limit(held, se
     server.answers, before, began = [answer], digest(held), time.monotonic()
     assert cli.main(["fetch"]) == 2
     assert "the downloads: expected all files within 0.3 seconds; found not all of them" in capsys.readouterr().err
-    assert time.monotonic() - began < 3 and digest(held) == before
+    assert time.monotonic() - began < 20 and digest(held) == before
 
 
 @pytest.mark.parametrize("kind", ["a file", "no permission"])

@@ -80,10 +80,10 @@ def test_the_path_of_the_slope_index_has_its_lowest_point_in_2021_22():
 def test_the_interval_of_a_change_covers_what_it_says_where_the_years_share_their_curve():
     rng = np.random.default_rng(4)
     middle, hits = (np.arange(10) + 0.5) / 10, 0
-    for _ in range(300):
+    for _ in range(150):
         curve = 0.60 - 0.15 * middle + rng.normal(0, 0.01, 10)
         whole = pd.DataFrame(np.full((10, 2), 20000))
         part = pd.DataFrame({0: rng.binomial(20000, curve), 1: rng.binomial(20000, curve + 0.03 * (middle - 0.5))})
         value, low, high = inequality.narrowing(part, whole).loc[(0, 1)]
         hits += low <= 3 <= high
-    assert 0.92 <= hits / 300 <= 0.98
+    assert 0.92 <= hits / 150 <= 0.98

@@ -160,7 +160,7 @@ TENS = r"(?<!one in )\b(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)
 
 
 def list_numbers(markdown: str, settings: set[str] = frozenset()) -> list[str]:
-    """The numbers in prose that are no dates, facts or settings, large ones in words too; quotations, code and links left out."""
+    """The numbers in prose that are no dates, facts or settings, large ones in words too; no quotations, code or links."""
     own = re.sub(r"^>.*|`[^`]*`|\]\([^)]*\)", "", markdown, flags=re.MULTILINE)
     text = re.sub(DATES, "", own)
     return [found for found in re.findall(f"{NUMBERS}|{TENS}", text) if found not in FACTS | settings]

@@ -26,7 +26,6 @@ LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 UNUSED_SOURCES = {
     "ons-icb-codes-2023": "the codes by which places.csv tells that a boundary did not change",
-    "written-answer-6687": "repeats figures that are held from their own source; tests add it as a statement",
 }
 """Source cards that no row of any table names, with the reason why they are kept."""
 
@@ -126,7 +125,7 @@ def test_every_source_card_has_an_address_on_the_web_and_a_day_or_a_lag():
 
 
 def test_figures_of_official_sources_are_under_an_open_licence():
-    quoted = {"natcen-apms-2023-4", "natcen-press-2025-06-27"}  # published by NatCen, which reserves all rights
+    quoted = {"natcen-apms-2023-4", "natcen-press-2025-06-27"}  # official statistics that NatCen published, all rights reserved
     assert {row["licence"] for row in read("sources") if row["standing"] == "official" and row["id"] not in quoted} == {
         "Open Government Licence v3.0"
     }
@@ -152,8 +151,16 @@ def test_every_rate_has_its_denominator_and_is_in_per_cent():
 
 
 def test_labels_of_measures_tell_them_apart():
-    labels = [(row["label"], row["unit"]) for row in read("measures")]
+    labels = [row["label"] for row in read("measures")]
     assert len(set(labels)) == len(labels)
+
+
+def test_the_list_of_changes_for_readers_has_every_row_of_the_table():
+    """A line that is missing is shown as it has to be added."""
+    held = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    for row in read("changes"):
+        period, card = f"{row['period']}: " * bool(row["period"]), f" ({row['card']})" * bool(row["card"])
+        assert f"- {row['added']}: {period}{int(row['figures']):,} figures {row['what']}: {row['detail']}{card}." in held
 
 
 # ---------------------------------------------------------------- environment, lock, citation

@@ -341,6 +341,25 @@ def test_edited_files_of_a_report_are_kept_beside(tmp_path):
     assert [run.name for run in reports.find_all(out, [run])] == ["one"]
 
 
+def test_a_failed_notebook_that_somebody_mends_is_kept(tmp_path):
+    """Both when the run succeeds next and when it fails again; one that nobody touched goes."""
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1 / 0")
+    failed, tried = out / "one.failed.ipynb", []
+    for cell in ("1 / 0", "1 / 0", "1"):
+        tiny.write_notebook(run.notebook, cell)
+        (result,) = runner.make_all([run], out)
+        tried.append(f"{result.message} {result.warnings}")
+        if failed.exists():
+            failed.write_text(failed.read_text().replace("1 / 0", "1 / 1"))
+    assert "edited" not in tried[0] and all("one.failed.ipynb had been edited; what" in said for said in tried[1:])
+    mended = [out / f"one.failed.edited{number}.ipynb" for number in ("", "-2")]
+    assert all("1 / 1" in file.read_text() for file in mended) and not failed.exists()
+    for cell in ("1 / 0", "2"):
+        tiny.write_notebook(run.notebook, cell)
+        list(runner.make_all([run], out))
+    assert {path.name for path in out.iterdir()} == {"one", *(file.name for file in mended)}
+
+
 # ---------------------------------------------------------------- what is made and what is left
 
 

@@ -27,12 +27,29 @@ def test_list_of_the_project():
         ("[a", "runs.toml cannot be read"),
         ("a = 1", r"\[a\] needs notebook and title"),
         ('[a]\nnotebook = "x"', r"\[a\] needs notebook and title"),
-        ('[a]\nnotebook = "x"\ntitle = "A"\nparameter = 1', r"may have parameters, data and each; found .*parameter"),
+        ('[a]\nnotebook = "x"\ntitle = "A"\nparameter = 1', r"may have parameters, data, each and group; found .*parameter"),
+        ('[a]\nnotebook = "x"\ntitle = 5', r"\[a\] has title = 5; expected str"),
+        ('[a]\nnotebook = "x"\ntitle = "A"\ndata = "areas"', r"\[a\] has data = 'areas'; expected list"),
+        ('[a]\nnotebook = "x"\ntitle = "A"\nparameters = 5', r"\[a\] has parameters = 5; expected dict"),
+        ('[a]\nnotebook = "../x"\ntitle = "A"', r"'../x' cannot be a name"),
+        ('["../a"]\nnotebook = "x"\ntitle = "A"', r"'../a' cannot be a name"),
+        ('[a]\nnotebook = "x"\ntitle = "A"\ndata = ["/etc/passwd"]', r"'/etc/passwd' cannot be a name"),
     ],
 )
 def test_list_that_is_wrong(tmp_path, text, message):
     with pytest.raises(runs.RunError, match=message):
         load(tmp_path, text)
+
+
+def test_a_date_in_the_list_is_the_text_that_a_notebook_takes(tmp_path):
+    (run,) = load(tmp_path, '[a]\nnotebook = "01_access"\ntitle = "A"\nparameters = { as_of = 2020-05-01 }').values()
+    assert run.values() == {"as_of": "2020-05-01"} and run.fingerprint()
+
+
+def test_a_code_of_an_area_never_becomes_a_path(tables):
+    tables.change("places", {"area": "../../x"}, area="E92000001")
+    with pytest.raises(runs.RunError, match="places.csv: '../../x' cannot be a name"):
+        runs.list_values("area")
 
 
 def test_notebook_that_is_missing_or_broken(tmp_path):

@@ -154,7 +154,7 @@ def test_pages_hold_every_measure_break_source_term_and_change(made):
         "glossary": links.terms(),
         "changes": [about.write_day(day) for day in tables["changes"]["added"]],
     }.items():
-        text = html.unescape(read(made, page))
+        text = html.unescape(read(made, page).replace("<wbr>", ""))
         assert not [each for each in texts if each not in text], page
 
 
@@ -275,7 +275,7 @@ def test_boards_in_tables_link_to_their_pages_and_ended_ones_to_their_successors
 
 def test_the_index_of_areas_can_be_read_without_a_script(made):
     page = read(made, "areas")
-    assert "leeds" in page and page.count("<tr data-find") == 4
+    assert "leeds" in page and page.count("<tr data-find") == 3
     assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td>North East and Yorkshire</td><td class="number"[^>]*>[\d,]+<', page)
 
 

@@ -64,13 +64,13 @@ def test_a_vintage_is_named_for_people(as_of, text):
     assert words.vintage(as_of) == text
 
 
-def test_sentences_are_one_paragraph_without_the_empty_ones():
-    assert words.say("One.", "", "Two.").data == "One. Two."
+def test_a_headline_is_one_paragraph_without_the_empty_sentences_its_answer_in_bold():
+    assert words.headline("One.", "", "Two.").data == "**One.** Two."
 
 
 # ---------------------------------------------------------------- tables
 
-FRAME = pd.DataFrame({"Name": ["x", "y <b>z</b> & w"], "Value": ["1,092,111", None], "Gap": ["−5", "+3"]})
+FRAME = pd.DataFrame({"Name": ["x", "y <b>z</b> & w"], "Value": [1_092_111, None], "Gap": [-5, 3]})
 
 
 def test_a_table_is_html_text_and_csv_at_once():
@@ -79,7 +79,7 @@ def test_a_table_is_html_text_and_csv_at_once():
     assert bundle[words.TABLE_MIME] == {
         "name": "years",
         "title": "Years & values",
-        "csv": 'Name,Value,Gap\nx,"1,092,111",−5\ny <b>z</b> & w,,+3\n',
+        "csv": 'Name,Value,Gap\nx,1092111,-5\ny <b>z</b> & w,,3\n',
     }
     assert json.dumps(bundle)
     assert bundle["text/plain"].startswith("Years & values\n") and "–" in bundle["text/plain"]
@@ -88,7 +88,7 @@ def test_a_table_is_html_text_and_csv_at_once():
 def test_a_table_escapes_what_it_shows_and_marks_what_is_missing():
     page = words.Table("years", 'Years & "values"', FRAME)._repr_mimebundle_()["text/html"]
     assert "<b>" not in page and "<td>y &lt;b&gt;z&lt;/b&gt; &amp; w</td>" in page
-    assert "<td class=number>–</td>" in page
+    assert "<td class=number>–</td>" in page and "<td class=number>1,092,111</td>" in page and "−5" in page
     assert (
         "<caption>Years &amp; &quot;values&quot;</caption>" in page
         and 'aria-label="Years &amp; &quot;values&quot;"' in page

@@ -8,15 +8,15 @@ import sys
 import time
 
 import pytest
-from publishing import change, copy_data, digest
+from publishing import NEXT, change, digest, shrink_data
 
-from iapt import cli, locks
-from iapt.data import additions, writing
+from iapt import cli, data, locks
+from iapt.data import additions, recording, writing
 from iapt.data.publications import read
 
 OLD = {"england.csv": "old figures\n", "sources.csv": "old sources\n", "other.csv": "untouched\n"}
 NEW = {"england.csv": "new figures\n" * 2000, "sources.csv": "new sources\n"}
-STEPS = ("open", "fsync", "replace", "close", "unlink")
+STEPS = ("open", "fsync", "chmod", "chown", "replace", "close", "unlink")
 
 
 @pytest.fixture
@@ -57,6 +57,10 @@ def fail_at(monkeypatch, count: int, failure) -> None:
         monkeypatch.setattr(writing.os, step, guard(getattr(os, step)))
 
 
+def fail(number: int) -> None:
+    raise OSError(number, os.strerror(number))
+
+
 def in_child(task) -> int:
     """Run a task in a child process; its wait status."""
     child = os.fork()
@@ -73,7 +77,7 @@ def test_all_tables_change_and_nothing_is_left_over(folder):
     assert state(folder) == OLD | NEW
 
 
-@pytest.mark.parametrize("count", range(24))
+@pytest.mark.parametrize("count", range(28))
 def test_a_process_that_dies_at_any_step_leaves_before_or_after(folder, monkeypatch, count):
     def die_at_step() -> None:
         fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -99,9 +103,9 @@ def test_the_steps_at_which_it_dies_cover_the_whole_of_writing(folder, monkeypat
                 )
             )
         )
-        for count in range(24)
+        for count in range(28)
     ]
-    assert died[0] and died[15] and not died[23]
+    assert died[0] and died[15] and not died[27]
 
 
 @pytest.mark.parametrize(
@@ -216,9 +220,33 @@ def test_what_a_writer_at_work_has_staged_is_left_alone(folder):
 
 @pytest.fixture
 def planned(tmp_path, monkeypatch):
-    copy = copy_data(tmp_path, monkeypatch)
-    (tmp_path / "x.csv").write_bytes(change(month="2025-10"))
+    """An addition to a small copy of the data; the rehearsal, which writes nothing there, is left out."""
+    copy = shrink_data(tmp_path, monkeypatch)
+    (tmp_path / "x.csv").write_bytes(change(month=NEXT))
+    monkeypatch.setattr(recording, "_rehearse", lambda *_: None)
     return copy, additions.plan([read(tmp_path / "x.csv")])
+
+
+def test_an_error_at_any_system_call_of_an_addition_leaves_before_or_after_and_says_so(planned, monkeypatch):
+    copy, found = planned
+    files = {path: path.read_bytes() for path in copy.iterdir()}
+    before, states, failed = digest(copy), [], True
+    while failed:
+        failures = []
+        with monkeypatch.context() as patch:
+            fail_at(patch, len(states), lambda: failures.append(1) or fail(errno.EIO))
+            try:
+                with writing.locked(copy):
+                    additions.write(found, {})
+            except ValueError as error:  # what the command line shows as one line
+                assert "Input/output error" in str(error)
+        failed = bool(failures)
+        writing.recover(copy)
+        (copy / locks.NAME).unlink(missing_ok=True)  # no longer locked, where it could not be removed
+        states.append(digest(copy))
+        for path, content in files.items():
+            path.write_bytes(content)
+    assert len(states) > 20 and before == states[0] != states[-1] and all(state in (before, states[-1]) for state in states)
 
 
 def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):

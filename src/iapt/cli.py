@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         _name_checkout()
         return options.do(options)
     except ValueError as error:
-        print(f"iapt: {error}", file=sys.stderr)
+        _say(f"iapt: {_shorten(str(error))}", error=True)
         return 2
     except KeyboardInterrupt:
         print("iapt: stopped; nothing was left half-written", file=sys.stderr)
@@ -140,6 +140,11 @@ def _describe_surprise(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
     return f"{type(error).__name__}: {' '.join(text.split())[:300]}; mend that and run it again; {where}"
+
+
+def _shorten(text: str) -> str:
+    """A message whose middle is left out where a value in it is very long."""
+    return text if len(text) < 2_000 else f"{text[:400]} ... {text[-400:]}"
 
 
 def _say(line: str, *, error: bool = False) -> None:

@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
 
 CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
 """Tables of data/ that every report may use; a run names the others it needs under `data`."""
+
+ENTRY = {"notebook": str, "title": str, "parameters": dict, "data": list, "each": str, "group": str}
+"""What an entry of the list of runs may say, with the type of each."""
 
 LONGEST = 100
 """Characters that settings add to the name of a run at most, since it is the name of a folder."""
@@ -143,20 +147,26 @@ def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
 
 def _read_entry(file: str, name: str, entry: object) -> Run:
     keys = set(entry) if isinstance(entry, dict) else set()
-    if not {"notebook", "title"} <= keys <= {"notebook", "title", "parameters", "data", "each", "group"}:
+    if not {"notebook", "title"} <= keys <= set(ENTRY):
         raise RunError(
             f"{file}: [{name}] needs notebook and title, and may have parameters, data, each and group; found "
             f"{', '.join(sorted(keys)) or entry!r}"
         )
-    return Run(
-        name,
-        path_of(entry["notebook"]),
-        entry["title"],
-        entry.get("parameters", {}),
-        tuple(entry.get("data", ())),
-        entry.get("each", ""),
-        entry.get("group", ""),
-    )
+    for key, value in entry.items():
+        if not isinstance(value, ENTRY[key]):
+            raise RunError(f"{file}: [{name}] has {key} = {value!r}; expected {ENTRY[key].__name__}")
+    for part in (name, entry["notebook"], *entry.get("data", ())):
+        _check_name(part, f"{file}: [{name}]")
+    given = entry.get("parameters", {})
+    days = {key: value.isoformat() for key, value in given.items() if isinstance(value, date)}
+    more = {key: entry[key] for key in ("each", "group") if key in entry}
+    return Run(name, path_of(entry["notebook"]), entry["title"], given | days, tuple(entry.get("data", ())), **more)
+
+
+def _check_name(name: object, where: str) -> None:
+    """Raises RunError for what may not become the name of a file or folder."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        raise RunError(f"{where}: {name!r} cannot be a name; use letters, digits, _, - and .")
 
 
 def path_of(notebook: str) -> Path:
@@ -197,7 +207,10 @@ def list_values(parameter: str) -> list[tuple[str, str]]:
     if parameter != "area":
         raise RunError(f"no table lists the values of {parameter!r}; allowed: area")
     held = {row["area"] for row in _read_table("areas")}
-    return [(row["area"], row["name"]) for row in _read_table("places") if row["type"] != "icb" or row["area"] in held]
+    places = [row for row in _read_table("places") if row["type"] != "icb" or row["area"] in held]
+    for row in places:
+        _check_name(row["area"], "places.csv")
+    return [(row["area"], row["name"]) for row in places]
 
 
 def _read_table(name: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from numbers import Number
 
 import numpy as np
 import pandas as pd
@@ -56,11 +57,11 @@ def when(period: pd.Period) -> str:
     return periods.label(period)
 
 
-def vintage(as_of: str) -> str:
-    """The vintage for people: `as known on 1 May 2020`, or the newest month in the data."""
+def vintage(as_of: str, newest: pd.Period | None = None) -> str:
+    """The vintage for people: `as known on 1 May 2020`, or the month in which the newest figures end."""
     limit = data.day(as_of)
     if limit is None:
-        return f"newest figures, to {periods.label(data.newest_month())}"
+        return f"newest figures, to {periods.label((newest or data.newest_month()).asfreq('M'))}"
     return f"as known on {limit.day} {limit:%B %Y}"
 
 
@@ -101,7 +102,10 @@ def headline(answer: str, *more: str) -> Markdown:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of a report. Its numbers stay numbers: the page shows them as `formats` says, the CSV keeps them."""
+    """A table of a report. Its numbers stay numbers: the page shows them as `formats` says, the CSV keeps them.
+
+    Numbers stand to the right, missing ones are a dash, and an address is a link under the name of its host.
+    """
 
     name: str
     caption: str
@@ -121,7 +125,10 @@ class Table:
         )
 
     def _as_html(self) -> str:
-        right = [pd.api.types.is_numeric_dtype(self.frame[name]) for name in self.frame.columns]
+        right = [
+            column.notna().any() and column.dropna().map(lambda value: isinstance(value, Number)).all()
+            for _, column in self.frame.items()
+        ]
         cell = lambda tag, text, number: (
             f"<{tag}{' class=number' if number else ''}{' scope=col' if tag == 'th' else ''}>{_link(str(text))}</{tag}>"
         )
@@ -215,7 +222,8 @@ def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:
             "Licence": cards["licence"],
         }
     ).reset_index(drop=True)
-    return Table("sources", f"Sources of the figures on this page ({vintage(as_of)})", shown)
+    newest = known["period"].max() if tables and "england" not in tables else None
+    return Table("sources", f"Sources of the figures on this page ({vintage(as_of, newest)})", shown)
 
 
 def _format_float(value: float) -> str:

@@ -16,7 +16,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from iapt import words
 from iapt.charts import picture
@@ -94,6 +94,7 @@ class Panel:
     labels: list[tuple[float, float, str, str]] = field(default_factory=list)
     tags: list[dict] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
+    names: list[tuple[float, str]] = field(default_factory=list)
     across: str = ""
     right: float = 0
     late: list[Callable[[float], list[Artist]]] = field(default_factory=list)
@@ -118,6 +119,7 @@ class Chart:
     as_of: str
     height: float = 3.4
     columns: int = 1
+    newest: pd.Period | None = None
     notes: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     drawn: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -142,10 +144,12 @@ class Chart:
         figure.set_layout_engine("none")
         self.figure, bounds = figure, [tuple(np.round(axes.get_position().bounds, 3)) for axes in figure.axes]
         self.columns = len({x for x, *_ in bounds})
-        self.arranged = bounds if len({size for *_, size in bounds}) > 1 else []
-        self.panels = [Panel(axes, "" if self.arranged else axes.get_title()) for axes in figure.axes]
+        self.arranged = bounds if len({bound[2:] for bound in bounds}) > 1 else []
+        self.panels = [Panel(axes, "" if self.arranged else axes.get_title().replace("_", " ")) for axes in figure.axes]
         for panel in self.panels:
-            panel.axes.set_title("" if panel.heading else panel.axes.get_title())
+            if panel.heading:
+                panel.axes.set_title("")
+                panel.axes.tick_params(labelbottom=True)
         for text in figure.findobj(Text):
             text.set_fontsize(max(SMALL, text.get_fontsize()))
 
@@ -166,7 +170,7 @@ class Chart:
     @property
     def caption(self) -> str:
         notes = dict.fromkeys(filter(None, self.notes))
-        return " ".join([*notes, f"Source: {self.sources}; {words.vintage(self.as_of)}."])
+        return " ".join([*notes, f"Source: {self.sources}; {words.vintage(self.as_of, self.newest)}."])
 
     @property
     def scale(self) -> str:
@@ -175,6 +179,11 @@ class Chart:
         if "per cent" in unit or "percentage" in unit:
             return "percent"
         return "number" if re.search(r"\b(days|mean|median|per [\d,]+|points)\b", unit) else "count"
+
+    def dated(self, newest: pd.Period) -> "Chart":
+        """Say in the caption with which period the figures end, where that is not the newest month held."""
+        self.newest = newest
+        return self
 
     def note(self, text: str) -> "Chart":
         """Add a sentence to the caption."""
@@ -189,12 +198,13 @@ class Chart:
         return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
 
     def draw_marks(self, width: float = WIDE) -> picture.Pen:
-        """The shapes and texts of the picture, laid out so many inches wide."""
+        """The shapes and texts of the picture, laid out so many inches wide; a telephone has nothing to hover with."""
         with mpl.rc_context(STYLE):
             self._lay_out(width)
             for number, (artist, _) in enumerate(self.tips):
                 artist.set_gid(f"tip-{number}")
-            return picture.draw(self.figure, {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)})
+            hovering = {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)}
+            return picture.draw(self.figure, hovering if width > NARROW else {})
 
     def _write(self, pen: picture.Pen, width: float) -> str:
         return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)
@@ -228,10 +238,10 @@ class Chart:
         headings = [wrap(panel.heading, across - 8, UNIT, True) for panel in self.panels]
         top = MARGIN + 18 * len(title) + 13 * len(unit) + 8
         over = 14 * max(map(len, headings)) + 6 + 13 * any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
-        under = 20 + 12 * len(wrap(self.panels[0].across, across, SMALL))
+        under = 20 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + 11 * (self._name_ticks(across) - 1)
         bottom = 11.5 * len(foot) + 2 * MARGIN
         heights = [self._height(panel, rows, columns, width) for panel in self.panels]
-        total = top + rows * (over + max(heights) + under) + (rows - 1) * 4 + bottom
+        total = top + rows * (over + max(heights) + under) + (rows - 1) * 8 + bottom
         self.figure.set_size_inches(width / 72, total / 72)
         write = lambda x, y, lines, spacing, **style: self.figure.text(
             x / width, 1 - y / total, "\n".join(lines), va="top", linespacing=spacing, **style
@@ -243,7 +253,7 @@ class Chart:
         ]
         for number, (panel, heading) in enumerate(zip(self.panels, headings)):
             row, column = divmod(number, columns)
-            x, y = MARGIN + column * across, top + row * (over + max(heights) + under + 4)
+            x, y = MARGIN + column * across, top + row * (over + max(heights) + under + 8)
             if heading:
                 self._placed.append(write(x, y, heading, 1.2, fontsize=UNIT, weight="bold"))
             if self.arranged:
@@ -253,6 +263,22 @@ class Chart:
             else:
                 self._place_axes(panel, (x, y + over, across, max(heights)), (width, total))
 
+    def _name_ticks(self, across: float) -> int:
+        """Name the ticks of horizontal axes of names, as many as have room, and say how many lines the names take."""
+        deepest = 1
+        for panel in self.panels:
+            axis = panel.axes.xaxis
+            if panel.periods is None and isinstance(axis.get_major_locator(), FixedLocator):
+                ticks = axis.get_ticklocs()
+                panel.names = panel.names or list(zip(ticks, axis.get_major_formatter().format_ticks(ticks)))
+                size, room = max(SMALL, axis.get_ticklabels()[0].get_fontsize()), (across - 64) / len(panel.names)
+                widest = max(measure(word, size) for _, name in panel.names for word in name.split())
+                step = int(np.ceil((widest + 5) / room))
+                lines = [(x, wrap(name, room * step - 5, size)) for x, name in panel.names[::-1][::step]]
+                panel.axes.set_xticks([x for x, _ in lines], ["\n".join(text) for _, text in lines], fontsize=size)
+                deepest = max(deepest, *(len(text) for _, text in lines))
+        return deepest
+
     def _count_columns(self, width: float) -> int:
         return self.columns if width > 72 * NARROW else max(1, self.columns // 2)
 
@@ -260,7 +286,7 @@ class Chart:
         """How high the axes of a panel are: rows of names as they need, small panels on a telephone less."""
         if panel.rows:
             lines = [len(wrap(name, 0.4 * width, 9)) for name in panel.rows]
-            return len(lines) * max(18.5, 11 * max(lines) + 5)
+            return len(lines) * max(18.5, 11 * max(lines) + 1)
         if len(self.panels) == 1 or self.arranged:
             return 72 * self.height
         return 72 * self.height / rows - 40 if columns == self.columns else 100
@@ -281,16 +307,19 @@ class Chart:
         axes.set_position(((x + left) / width, 1 - (y + high) / total, wide / width, high / total))
         if panel.periods is not None:
             _set_ticks(panel, wide)
+        elif isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
+            locator.set_params(nbins=max(2, int(wide / 56)))
         if panel.across:
             self._placed.append(
                 self.figure.text(
-                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across, SMALL)), transform=POINTS,
+                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)), transform=POINTS,
                     ha="right", va="top", fontsize=SMALL, color=QUIET,
                 )
             )  # fmt: skip
         for draw in panel.late:
             self._placed += draw(wide)
-        self._placed += place_labels(axes, labels) + place_tags(axes, panel.tags, x + across)
+        beside = place_labels(axes, labels, 5 if panel.heading else 12)
+        self._placed += beside + place_tags(axes, panel.tags, beside, x + across)
 
 
 def _measure_ticks(axes: Axes) -> float:

@@ -9,6 +9,7 @@ import base64
 import functools
 import html
 import io
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -42,20 +43,21 @@ def _advance(letter: str, bold: bool) -> float:
     return _font(1000, bold).getlength(letter) / 1000
 
 
+@functools.lru_cache(4096)
 def measure(text: str, size: float, bold: bool = False) -> float:
     """The width of a line of text in points."""
     return size * sum(_advance(letter, bold) for letter in text)
 
 
 def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
-    """The text in lines no wider than so many points, but for words that are wider themselves."""
+    """The text in lines no wider than so many points, but for words that are wider; `Q4 2025/26` and the like are words."""
     lines: list[str] = []
-    for word in text.split():
+    for word in re.sub(r"(?<=\bQ\d) (?=\d{4})|(?<=\d) (?=million)", "\u00a0", text).split(" "):
         if lines and measure(f"{lines[-1]} {word}", size, bold) <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
-    return lines
+    return [line.replace("\u00a0", " ") for line in lines if line]
 
 
 @dataclass
@@ -118,8 +120,11 @@ class Pen(RendererBase):
         return kept
 
     def draw_path(self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: tuple | None = None) -> None:
-        shape = path.cleaned(transform + Affine2D().scale(1, -1).translate(0, self.height), remove_nans=True, curves=True)
-        self.marks.append(Mark(self._keep(gc), shape, rgbFace, next(self._current, "")))
+        title = next(self._current, "")
+        if title or _is_visible(gc, rgbFace):
+            shape = path.cleaned(transform, remove_nans=True, curves=True)
+            shape.vertices[:, 1] = self.height - shape.vertices[:, 1]
+            self.marks.append(Mark(self._keep(gc), shape, rgbFace, title))
 
     def draw_image(self, gc: GraphicsContextBase, x: float, y: float, im: np.ndarray, transform: object = None) -> None:
         self.marks.append(Mark(self._keep(gc), image=np.array(im), at=(x, y)))
@@ -132,6 +137,10 @@ class Pen(RendererBase):
             return super().draw_text(gc, x, y, s, prop, angle, ismath, mtext)
         size = prop.get_size_in_points()
         self.marks.append(Mark(self._keep(gc), text=s, at=(x, y), size=size, bold=_is_bold(prop), angle=angle))
+
+
+def _is_visible(gc: GraphicsContextBase, fill: tuple | None) -> bool:
+    return gc.get_linewidth() > 0 or fill is not None and tuple(fill[3:]) != (0,)
 
 
 def _is_bold(prop: FontProperties) -> bool:
@@ -202,9 +211,10 @@ def _write_text(mark: Mark) -> str:
 
 
 def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) -> str:
-    gc, seen = mark.gc, mark.path.vertices[~np.isin(mark.path.codes, (Path.STOP, Path.CLOSEPOLY))]
+    gc, codes = mark.gc, mark.path.codes
+    seen = mark.path.vertices[(codes != Path.STOP) & (codes != Path.CLOSEPOLY)]
     style, fill, width = "", mark.fill, gc.get_linewidth()
-    if not len(seen) or (fill is None or fill[3:] == (0,)) and not width:
+    if not len(seen):
         return ""
     forced = gc.get_alpha() if gc.get_forced_alpha() else None
     style += f' fill="{to_hex(fill) if fill is not None else "none"}"'
@@ -228,7 +238,7 @@ def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) 
         frame = tuple(map(_number, (clip.x0, height - clip.y1, clip.width, clip.height)))
         style += f' clip-path="url(#{clips.setdefault(frame, f"{name}-{len(clips)}")})"'
     end = f"><title>{html.escape(mark.title, quote=False)}</title></{{}}>" if mark.title else "/>"
-    if len(seen) == 25 and Path.CURVE4 in mark.path.codes:
+    if len(seen) == 25 and Path.CURVE4 in codes:
         x, y = (low + high) / 2
         return f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number((high - low)[0] / 2)}"{style}{end.format("circle")}'
     return f'<path d="{_write_path(mark.path)}"{style}{end.format("path")}'
@@ -258,7 +268,7 @@ def to_png(pen: Pen) -> bytes:
         gc.copy_properties(mark.gc)
         if (clip := gc.get_clip_rectangle()) is not None:
             gc.set_clip_rectangle(clip.transformed(Affine2D().scale(ZOOM)))
-        if mark.path is not None:
+        if mark.path is not None and _is_visible(gc, mark.fill):
             agg.draw_path(gc, mark.path, turn, mark.fill)
         elif mark.image is not None:
             agg.draw_image(gc, *(round(part * ZOOM) for part in mark.at), mark.image)

@@ -8,30 +8,34 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 
-from iapt.charts.picture import ASCENT, DESCENT, measure, wrap
+from iapt.charts.picture import ASCENT, DESCENT, Pen, measure, wrap
 
 AROUND = [
     (radius * across, radius * up)
-    for radius in (6, 12, 20, 30, 42)
+    for radius in (6, 12, 20, 30, 42, 56, 72)
     for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.8), (-0.8, 0.8), (0.8, -0.8), (-0.8, -0.8))
 ]
 """Where the name of a point may stand, the best first."""
 
 
-POINTS = IdentityTransform()
+POINTS, RULER = IdentityTransform(), Pen(0, 0)
 
 
-def place_labels(axes: Axes, labels: list[tuple]) -> list[Artist]:
-    """Labels (x, y, lines, colour) to the right of the axes, moved apart, each with a line to its point."""
+def place_labels(axes: Axes, labels: list[tuple], above: float) -> list[Artist]:
+    """Labels (x, y, lines, colour) to the right of the axes, moved apart, each with a line to its point.
+
+    They reach no more than so many points `above` the axes.
+    """
     spots = [(*axes.transData.transform((x, y)), 5.6 * len(lines), lines, colour) for x, y, lines, colour in labels]
     spots.sort(key=lambda spot: spot[1])
     floor, heights = axes.bbox.y0 - 4, []
     for _, y, half, *_ in spots:
         heights.append(max(y, floor + half))
         floor = heights[-1] + half
-    ceiling, drawn = axes.bbox.y1 + 12, []
+    ceiling, drawn = axes.bbox.y1 + above, []
     for (x, y, half, lines, colour), height in zip(spots[::-1], heights[::-1]):
         height = min(height, ceiling - half)
         ceiling = height - half
@@ -46,24 +50,28 @@ def place_labels(axes: Axes, labels: list[tuple]) -> list[Artist]:
     return drawn
 
 
-def place_tags(axes: Axes, tags: list[dict], edge: float) -> list[Artist]:
+def place_tags(axes: Axes, tags: list[dict], labels: list[Artist], edge: float) -> list[Artist]:
     """Each tag at the place, of those that it may take, which covers least; far from its point it has a line to it.
 
-    None goes further to the right than the `edge` of the picture.
+    They keep clear of the labels to the right of the axes, and of the `edge` of their room.
     """
     if not tags:
         return []
-    frame, drawn, taken, dots = axes.bbox, [], [], _sample(axes)
+    frame, drawn, dots = axes.bbox, [], _sample(axes)
+    taken = [label.get_window_extent(RULER) for label in labels if isinstance(label, Text)]
     inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
     for tag in tags:
         size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
-        lines = wrap(tag["text"], 150, size)
+        lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
         extent = [max(measure(line, size) for line in lines), size * (ASCENT + DESCENT) * 1.1 * len(lines)]
         spot = places[where].transform(tag["at"])
-        boxes = [_box(spot, np.array(shift), np.array(extent[::-1] if angle else extent)) for shift in tag["shifts"]]
-        best = int(np.argmin([_cost(box, taken, dots, inside) + rank for rank, box in enumerate(boxes)]))
-        box = boxes[best]
+        room = np.array(extent[::-1] if angle else extent)
+        shifts = np.array(tag["shifts"])
+        lows = spot + shifts + room * (np.sign(np.round(shifts, 1)) - 1) / 2
+        lows = np.maximum(inside.min, np.minimum(lows, inside.max - room))
+        best = int(np.argmin(_cost(lows, lows + room, taken, dots)))
+        box = Bbox([lows[best], lows[best] + room])
         taken.append(box)
         drawn.append(
             axes.figure.text(
@@ -98,13 +106,8 @@ def _sample(axes: Axes) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _box(spot: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Bbox:
-    """The room of a text of this size that begins so far from a spot and grows away from it."""
-    return Bbox.from_bounds(*(spot + shift + size * (np.sign(np.round(shift, 1)) - 1) / 2), *size)
-
-
-def _cost(box: Bbox, taken: list[Bbox], dots: np.ndarray, inside: Bbox) -> float:
-    """What speaks against a place: other texts and the frame above all, then the lines and points that it covers."""
-    covered = ((dots > box.min - 2) & (dots < box.max + 2)).all(axis=1).sum()
-    outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y0 < inside.y0 or box.y1 > inside.y1
-    return 1000 * sum(box.overlaps(other) for other in taken) + 1000 * outside + 20 * covered
+def _cost(lows: np.ndarray, highs: np.ndarray, taken: list[Bbox], dots: np.ndarray) -> np.ndarray:
+    """What speaks against each place: other texts above all, then lines and points that it covers, then its rank."""
+    covered = ((dots > lows[:, None] - 2) & (dots < highs[:, None] + 2)).all(axis=2).sum(axis=1)
+    crowded = sum(((lows < box.max) & (highs > box.min)).all(axis=1) for box in taken)
+    return 1000 * crowded + 20 * covered + np.arange(len(lows))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from iapt import words
 from iapt.charts.chart import COLOURS, INK, OTHERS, QUIET, SMALL, About, Chart, Panel, scale_axis, write_value
 from iapt.charts.lines import LineChart, open_chart
-from iapt.charts.picture import measure, wrap
+from iapt.charts.picture import measure
 from iapt.charts.places import AROUND
 
 
@@ -76,25 +76,23 @@ def bars(
             panel.label(x[-1], heights.iloc[-1], str(column), colour)
     axes.axhline(0, color=QUIET, linewidth=0.8)
     axes.set_xlim(-0.6, len(values) - 0.4)
-    low, high = min(0.0, np.nanmin(values)), max(0.0, np.nanmax(values))
-    axes.set_ylim(low - 0.2 * (high - low) * (low < 0), high + 0.2 * (high - low))
     scale_axis(axes.yaxis, chart.scale)
-    panel.late.append(lambda room: _name_bars(panel, names, texts, room / (len(values) + 0.2), wide))
+    axes.set_xticks(range(len(names)), names, fontsize=9)
+    panel.late.append(lambda room: _write_values(chart, texts, room / (len(values) + 0.2) * (wide if wide < 0.7 else 1)))
     said = [f"{name} {words.listed(map(write, row.dropna()))}" for name, (_, row) in zip(names, values.iterrows())]
     chart.said = [f"Bars: {'; '.join(said)}."]
     return chart
 
 
-def _name_bars(
-    panel: Panel, names: Sequence[str], texts: Sequence[tuple[float, float, str]], room: float, wide: float
-) -> list[Artist]:
-    """Names under the bars and values at their ends, upright where a bar is too narrow for them."""
-    step = next(step for step in range(1, 99) if max(map(measure, names, [9] * len(names))) <= room * step * 2 - 6)
-    lines = ["\n".join(wrap(name, room * step - 6, 9)) for name in names[::-1][::step]]
-    panel.axes.set_xticks(range(len(names))[::-1][::step], lines, fontsize=9)
-    turned = max(measure(text, SMALL) for *_, text in texts) > room * max(wide, 1 / 0.72 * wide) - 2
+def _write_values(chart: Chart, texts: Sequence[tuple[float, float, str]], room: float) -> list[Artist]:
+    """Values at the ends of bars, upright where a bar has not the room, and an axis that holds them."""
+    axes, width = chart.axes, max(measure(text, SMALL) for *_, text in texts)
+    turned = width > room - 2
+    low, high = min(0.0, *(value for _, value, _ in texts)), max(0.0, *(value for _, value, _ in texts))
+    ends = np.array([-1, 1]) * (width + 6 if turned else 15) * [low < 0, high > 0]
+    axes.set_ylim(*(np.array([low, high]) + ends * (high - low) / (axes.bbox.height - np.ptp(ends))))
     return [
-        panel.axes.annotate(
+        axes.annotate(
             text, (x, value), (0, 3 if value >= 0 else -3), textcoords="offset points", fontsize=SMALL, ha="center",
             va="bottom" if value >= 0 else "top", rotation=90 if turned else 0,
         )
@@ -133,7 +131,6 @@ def intervals(
     panel.rows, panel.right = [_say(label) for label in frame.index], 10 + max(measure(write(v), SMALL) for v in values["value"])
     axes.set_yticks(y, panel.rows, fontsize=9)
     axes.set_ylim(-0.6, len(frame) - 0.4)
-    axes.xaxis.get_major_locator().set_params(nbins=6)
     scale_axis(axes.xaxis, chart.scale)
     chart.said = [f"Points with 95% intervals: {'; '.join(said)}."]
     return chart
@@ -168,7 +165,6 @@ def funnel(
     ends = min(low.min(), frame["value"].min()), max(high.max(), frame["value"].max())
     axes.set_ylim(ends[0] - 0.06 * (ends[1] - ends[0]), ends[1] + 0.06 * (ends[1] - ends[0]))
     axes.set_xlim(x[0], x[-1])
-    axes.xaxis.get_major_locator().set_params(nbins=4)
     scale_axis(axes.xaxis, "count")
     _draw_points(chart, frame["whole"], frame["value"], named, colour, across)
     ends = words.listed(write_value(value, chart.scale) for value in (frame["value"].min(), frame["value"].max()))

@@ -1,7 +1,5 @@
 """What the data hold, on one screen: coverage, gaps, conflicts between sources, and what is out of date."""
 
-from itertools import pairwise
-
 import pandas as pd
 
 from iapt import data
@@ -52,20 +50,10 @@ def find_gaps(known: pd.DataFrame) -> list[str]:
     for (frequency, measure), held in known.groupby(["frequency", "measure"])["period"]:
         inside = pd.period_range(held.min(), held.max(), freq=periods.FREQUENCIES[frequency])
         missing = inside[~inside.isin(held)]
-        breaks = [
-            0,
-            *(place for place in range(1, len(missing)) if missing[place] != missing[place - 1] + 1),
-            len(missing),
-        ]
-        for start, end in pairwise(breaks):
-            if end > start:
-                gaps.append(
-                    (
-                        end - start,
-                        f"{data.label(measure)}: {periods.write(missing[start])} to "
-                        f"{periods.write(missing[end - 1])}, {end - start} {frequency}{'s' * (end - start > 1)}",
-                    )
-                )
+        for _, run in missing.to_series().groupby(missing.astype("int64") - range(len(missing))):
+            first, last = periods.write(run.iloc[0]), periods.write(run.iloc[-1])
+            length = f"{len(run)} {frequency}{'s' * (len(run) > 1)}"
+            gaps.append((len(run), f"{data.label(measure)}: {first} to {last}, {length}"))
     return [text for _, text in sorted(gaps, key=lambda gap: -gap[0])]
 
 

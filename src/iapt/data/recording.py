@@ -54,9 +54,6 @@ def write(additions: list["Addition"], digests: dict[str, str], today: date | No
     texts = {name: text for name, text in texts.items() if text != old[name]}
     if texts:
         _rehearse(folder, texts)
-        for name in texts:
-            if _read_text(folder / name) != old[name]:
-                raise Refusal(name, "the table as it was read", "another one, saved meanwhile; nothing was written")
         try:
             writing.replace(folder, texts)
         except OSError as error:

@@ -81,7 +81,7 @@ def newest_month(as_of: str | None = None) -> pd.Period:
 
 
 def table(
-    measures: Sequence[str], frequency: str, as_of: str | None = None, *, area: str = "England"
+    measures: str | Sequence[str], frequency: str, as_of: str | None = None, *, area: str = "England"
 ) -> pd.DataFrame:
     """The figures side by side: one row a period, one column a measure, gaps as NaN.
 
@@ -90,7 +90,7 @@ def table(
     months in which another collection begins, across which values are not to be compared (see `comparable_from`).
     Raises ValueError for an unknown measure, frequency, date or area.
     """
-    code = find_place(area)
+    code, measures = find_place(area), [measures] if isinstance(measures, str) else measures
     _require(frequency, periods.FREQUENCIES, "frequency")
     if code == ENGLAND:
         columns = {measure: figures(measure, frequency, as_of)["value"] for measure in measures}
@@ -281,7 +281,8 @@ def _require(value: str, allowed: Sequence[str] | dict, what: str) -> None:
     if value not in allowed:
         near = difflib.get_close_matches(str(value), allowed, 1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown {what} {value!r}; {hint}Known: {', '.join(allowed)}")
+        known = ", ".join(allowed) if len(allowed) < 10 else f"the {len(allowed)} in data/{what}s.csv"
+        raise ValueError(f"unknown {what} {value!r}; {hint}Known: {known}")
 
 
 def _rank_published(held: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:

@@ -6,6 +6,7 @@ is refused, and a listed file that somebody has edited is kept beside when it is
 
 import ctypes
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -128,14 +129,47 @@ def keep_edits(folder: Path, listed: dict[str, str], beside: Path) -> str:
     edited = [path for path, digest in listed.items() if runs.digest_file(folder / path) not in (digest, "missing")]
     if not edited:
         return ""
-    number = 1
-    while beside.exists():
-        number += 1
-        beside = beside.with_name(f"{re.sub(r'-[0-9]+$', '', beside.name)}-{number}")
+    beside = _find_free(beside)
     for path in edited:
         (beside / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / path, beside / path)
     return f"{', '.join(edited)} had been edited; what you had is kept in {beside}"
+
+
+def _find_free(path: Path) -> Path:
+    """This path or, where there is something, the first of `path-2`, `path-3` and so on that is free."""
+    ending = ".ipynb" if path.suffix == ".ipynb" else ""
+    stem = path.name.removesuffix(ending)
+    numbered = (path.with_name(f"{stem}-{number}{ending}") for number in itertools.count(2))
+    return next(place for place in itertools.chain([path], numbered) if not place.exists())
+
+
+def keep_failed(partial: Path, kept: Path) -> str:
+    """Keep the notebook of a run that failed, with a digest of its cells, which tells whether somebody edits it later.
+
+    A line about an edited one that was there, or nothing. Raises OSError and ValueError where it is not whole.
+    """
+    notebook = json.loads(partial.read_text(encoding="utf-8"))
+    notebook["metadata"]["iapt"] = runs.digest(notebook["cells"])
+    partial.write_text(json.dumps(notebook, indent=1, ensure_ascii=False), encoding="utf-8")
+    said = remove_failed(kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(partial, kept)
+    return said
+
+
+def remove_failed(kept: Path) -> str:
+    """Remove the notebook of a run that failed; one that somebody has edited is moved aside, as the line says."""
+    if not kept.exists():
+        return ""
+    with suppress(ValueError, KeyError, TypeError):
+        notebook = json.loads(kept.read_text(encoding="utf-8"))
+        if notebook["metadata"]["iapt"] == runs.digest(notebook["cells"]):
+            kept.unlink()
+            return ""
+    aside = _find_free(kept.with_name(kept.name.replace(".failed.", ".failed.edited.")))
+    os.rename(kept, aside)
+    return f"{kept.name} had been edited; what you had is kept in {aside}"
 
 
 def _exchange(one: Path, other: Path) -> bool:
@@ -192,7 +226,8 @@ def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
 
 def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:
     """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept."""
-    refuse_pages(out, pages)
+    same = [path for path, content in pages.items() if (out / path).is_file() and (out / path).read_bytes() == content]
+    refuse_pages(out, pages.keys() - same)
     listed = read_record(out)["pages"]
     kept = keep_edits(out, {path: listed[path] for path in pages if path in listed}, out / "site.edited")
     digests = listed | {path: hashlib.sha256(content).hexdigest() for path, content in pages.items()}

@@ -202,19 +202,16 @@ def finish(job: Job, outcome: Outcome, staging: Path, out: Path) -> Result:
     message, kept = outcome.message, out / f"{job.run.name}.failed.ipynb"
     try:
         if not message:
-            edits = folders.put_in_place(staging, job.run.name)
-            kept.unlink(missing_ok=True)
-            return Result(job.run, job.state, outcome.seconds, job.why, (*outcome.warnings, *filter(None, [edits])))
+            said = (folders.put_in_place(staging, job.run.name), folders.remove_failed(kept))
+            return Result(job.run, job.state, outcome.seconds, job.why, (*outcome.warnings, *filter(None, said)))
     except OSError as error:
         message = failures.describe_trouble(error, out)
     except runs.RunError as error:
         message = str(error)
-    partial = staging / "report" / "notebook.ipynb"
-    if job.state == "made" and partial.exists() and partial.stat().st_size:
-        with suppress(OSError):
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(partial, kept)
-            message += f"\nthe notebook so far: {kept}"
+    if job.state == "made":
+        with suppress(OSError, ValueError):
+            said = folders.keep_failed(staging / "report" / "notebook.ipynb", kept)
+            message += f"\nthe notebook so far: {kept}{said and f'; {said}'}"
     shutil.rmtree(staging, ignore_errors=True)
     return Result(job.run, "failed", outcome.seconds, message)
 
@@ -247,6 +244,8 @@ def warm_up(waiting: list[tuple[Job, dict[str, object]]]) -> None:
     for as_of, table in {(values["as_of"], table) for job, values in waiting for table in ("england", *job.run.data)}:
         with suppress(Exception):
             data.known(as_of, table)
+    with suppress(Exception):
+        data.newest_month()
     for figures in list_shared([(job.run, values["as_of"]) for job, values in waiting]):
         with suppress(Exception):
             data.figures(*figures)

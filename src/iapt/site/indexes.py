@@ -45,7 +45,7 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
         "changes/index.html": _write_changes(there),
         "downloads/index.html": pages.fill(
             "downloads.html.j2", "Downloads", "downloads", there,
-            files=[{"path": path, "size": f"{len(content) / 1e6:.1f} MB"} for path, content in files.items()],
+            files=[{"path": path, "size": f"{len(content) / 1000:,.0f} kB"} for path, content in files.items()],
             pdf=(out / "reports.pdf").exists(), figures=len(downloads.list_figures()),
         ),
         "README.md": _write_gallery(cards, answer),
@@ -236,7 +236,8 @@ def list_sources() -> words.Table:
             "Source": cards["title"],
             "Publisher": cards["publisher"],
             "Published": [
-                card.published or f"{card.lag_days:.0f} days after each period" for card in cards.itertuples()
+                card.published.replace("-", "\u2011") or f"{card.lag_days:.0f} days after each period"
+                for card in cards.itertuples()
             ],
             "Address": cards["url"],
             "Read in": cards["via"].replace("", None),

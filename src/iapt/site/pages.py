@@ -39,8 +39,11 @@ def render(run: runs.Run, notebook: dict, there: Iterable[str] | None = None) ->
     """The page of one executed notebook, its code folded away; it links to the reports named in `there`, or to all."""
     there = list_names(there)
     parts = collect_parts(notebook)
+    if "/" in run.name and parts[0]["kind"] == "heading":
+        question = parts[0]["html"].replace("<h1>", '<p class="question">').replace("</h1>", "</p>")
+        parts[0] = parts[0] | {"html": f"<h1>{html.escape(run.title)}</h1>\n{question}"}
     if (area := run.parameters.get("area")) and (note := links.describe_successors(area, there, find_root(run.name))):
-        parts.insert(2, {"kind": "html", "html": note})
+        parts.insert(2, {"kind": "note", "html": note})
     own = run.name in there or run.name in runs.load()
     return fill(
         "report.html.j2",
@@ -175,14 +178,16 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
             part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}
         finished.append(part)
     if len(contents) > 2:
-        place = 1 + max((i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer")), default=0)
+        place = 1 + max((i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer", "note")), default=0)
         finished.insert(place, {"kind": "contents", "links": contents})
     return finished
 
 
 def mend_table(text: str) -> str:
-    """The HTML of a table whose caption stays whole when the table scrolls."""
-    return re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
+    """The HTML of a table whose caption stays whole when the table scrolls, and whose long words can be broken."""
+    text = re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
+    give_way = lambda word: re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", word[0])
+    return re.sub(r"[^\s<>]{25,}(?=[^<>]*<)", give_way, text)
 
 
 def add_anchors(text: str, taken: set[str]) -> tuple[str, list[tuple[str, str]]]:

@@ -4,7 +4,6 @@ import shutil
 
 import notebook
 import numpy as np
-import pandas as pd
 import pytest
 
 from iapt import data, parameters
@@ -28,8 +27,8 @@ def test_the_chance_and_the_fan_of_record(target):
     assert probability["pool"] == pytest.approx(0.08, abs=0.011)
     assert probability["drift"] == pytest.approx(0.30, abs=0.03)
     assert probability[["no_change", "theta", "damped"]].max() < 0.05
-    assert "One model of four, in which the trend goes on, gives 30% and carries nearly all of it" in target.headline
-    assert target.headline.startswith("**Run on what was known on 1 May 2020, this method would have said")
+    assert "The highest of the four models (the trend goes on) gives 30%, the next 1%." in target.headline
+    assert target.headline.startswith("**Run on what was known on 1 May 2020, this method puts the chance")
     assert "about 8%" in target.headline and "chosen in 2026, with the outcome known" in target.headline
     fan = target["fan"].loc[fy("2023-24"), [0.1, 0.5, 0.9]]
     assert fan.tolist() == pytest.approx([1_057_000, 1_346_600, 1_829_300], rel=0.005)
@@ -62,11 +61,13 @@ def test_the_start_up_year_changes_the_answer_more_than_any_other_window(target)
 
 def test_scenarios_scale_the_forecast_and_the_plain_one_is_the_forecast(target):
     """3.7, 1.1 and 14.8% were reckoned independently."""
-    chance = pd.DataFrame(target["rows"], index=["median", "low", "high", "chance"]).loc["chance"]
+    chance = target["outcomes"]["chance"]
     assert chance["no shock: the forecast itself"] == target["probability"]["pool"]
     assert chance["lost ground: a tenth below"] == pytest.approx(0.037, abs=0.01)
     assert chance["deep and lasting: a fifth below"] == pytest.approx(0.011, abs=0.01)
     assert chance["surge of need: a tenth above"] == pytest.approx(0.148, abs=0.01)
+    expected = np.maximum(1_880_000 - target["totals"][target["goal"]], 0).mean()
+    assert target["outcomes"]["mean shortfall"].iloc[0] == pytest.approx(expected, abs=501)
 
 
 def test_bar_text_and_data_tell_one_chance(target):

@@ -31,6 +31,8 @@ from iapt.models.members import (
 
 PERIODS_A_YEAR = {"Y": 1, "Q": 4, "M": 12}
 FEWEST_VALUES = 4
+LEVELS = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
+"""The quantiles of a fan: the median and the ends of the 50%, 80% and 95% intervals."""
 LARGEST_EXPONENT = 700.0
 """Logs are cut here, so that what would overflow stays finite."""
 

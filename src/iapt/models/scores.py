@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri, stdtrit
 
-from iapt.models.forecast import PERIODS_A_YEAR, Member, forecast
+from iapt.models.forecast import PERIODS_A_YEAR, Forecast, Member, forecast
 from iapt.models.members import POOL, REFERENCES
 
 CARD = "27 quarters, 17 ahead"
@@ -42,10 +42,21 @@ def crps(outturn: np.ndarray, draws: np.ndarray) -> np.ndarray:
     return np.abs(draws - outturn).mean(axis=0) - apart
 
 
-def score_steps(paths: np.ndarray, outturn: np.ndarray, scale: float) -> pd.DataFrame:
+def score(made: Forecast, outturns: pd.Series, models: Sequence[str] = ("pool",)) -> pd.DataFrame:
+    """Totals of the forecast against those that came: one row a model and period of `outturns`, such as a year.
+
+    Columns model, period and those of `score_steps`, `crps` in the unit of the series.
+    """
+    drawn = {model: made.totals(outturns.index, model).to_numpy() for model in models}
+    tables = [score_steps(paths, outturns.to_numpy(float)).assign(model=model) for model, paths in drawn.items()]
+    return pd.concat(tables, ignore_index=True).assign(period=np.tile(outturns.index, len(drawn)))
+
+
+def score_steps(paths: np.ndarray, outturn: np.ndarray, scale: float = 1.0) -> pd.DataFrame:
     """One row per step ahead: median, bounds, whether the outturn is inside, and its errors.
 
-    `paths` (draws, steps) against `outturn` (steps,); `mase` and `crps` are in units of `scale`.
+    `paths` (draws, steps) against `outturn` (steps,); `mase` and `crps` are in units of `scale`, `error` is that of
+    the median in per cent of the outturn, above 0 where the forecast was too high.
     """
     levels = [0.025, 0.1, 0.5, 0.9, 0.975]
     low95, low80, median, high80, high95 = np.quantile(paths, levels, axis=0, method="hazen")
@@ -60,6 +71,7 @@ def score_steps(paths: np.ndarray, outturn: np.ndarray, scale: float) -> pd.Data
             "upper95": high95,
             "inside80": (outturn >= low80) & (outturn <= high80),
             "inside95": (outturn >= low95) & (outturn <= high95),
+            "error": 100 * (median / outturn - 1),
             "mase": np.abs(outturn - median) / scale,
             "smape": 200 * np.abs(outturn - median) / (np.abs(outturn) + np.abs(median)),
             "crps": crps(outturn, paths) / scale,

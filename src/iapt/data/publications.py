@@ -358,7 +358,7 @@ def _compare_parts(layout: Layout, content: Content) -> list[str]:
         if total > england + Decimal("2.5") * len(cells):
             raise Refusal(cell.place, f"at least what the {len(cells)} of {kind} add up to, {total}", str(england))
         share = 100 * total / max(england, 1)
-        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f} % of {name} for England")
+        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f}% of {name} for England")
     return [*sums.values(), *notes]
 
 

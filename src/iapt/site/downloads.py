@@ -115,9 +115,8 @@ def describe_changes(rows: pd.DataFrame) -> list[str]:
     """The changes to the figures on one day as lines of text, months that were added alike put together."""
     lines: dict[tuple, list] = {}
     for row in rows.itertuples():
-        detail = row.detail if not re.fullmatch(r"(\d+ in \w+(, )?)*", row.detail) else ""
         when = [periods.label(periods.parse(row.period, row.frequency))] if row.period else []
-        lines.setdefault((row.what, row.figures, detail), []).extend(when)
+        lines.setdefault((row.what, row.figures, row.detail), []).extend(when)
     written = []
     for (what, number, detail), when in lines.items():
         each = " each" if len(when) > 1 else ""

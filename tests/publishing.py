@@ -5,9 +5,12 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import zipfile
 from pathlib import Path
+
+from hypothesis import HealthCheck, settings
 
 from iapt import data
 
@@ -31,6 +34,13 @@ NEXT = "2026-05"
 """A month after the newest one in the data; April 2026 is left out, so that a gap is tested as well."""
 
 Rows = list[list[str]]
+EXAMPLES = int(os.environ.get("IAPT_EXAMPLES", "0"))
+
+
+def search(examples: int) -> settings:
+    """How long a test with random input looks: the same few examples each time, or as many new ones as IAPT_EXAMPLES."""
+    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    return settings(max_examples=EXAMPLES or examples, deadline=None, suppress_health_check=slow, derandomize=not EXAMPLES)
 
 
 def write_csv(rows: Rows) -> bytes:

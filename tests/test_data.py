@@ -9,8 +9,9 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from publishing import search
 
 from iapt import cli, data
 from iapt.data import periods
@@ -288,7 +289,7 @@ for (frequency_, period_, measure_, source_), day_ in DAYS.items():
         MONTHLY_DAYS[measure_, period_] = min(day_, MONTHLY_DAYS.get((measure_, period_), day_))
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@search(8)
 @given(st.dates(date(2012, 1, 1), date(2026, 12, 31)))
 def test_no_figure_is_used_before_it_was_known(day):
     used = data.tidy(day.isoformat()).query("area == 'England'")

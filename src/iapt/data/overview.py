@@ -1,5 +1,6 @@
 """What the data hold, on one screen: coverage, gaps, conflicts between sources, and what is out of date."""
 
+import numpy as np
 import pandas as pd
 
 from iapt import data
@@ -50,7 +51,7 @@ def find_gaps(known: pd.DataFrame) -> list[str]:
     for (frequency, measure), held in known.groupby(["frequency", "measure"])["period"]:
         inside = pd.period_range(held.min(), held.max(), freq=periods.FREQUENCIES[frequency])
         missing = inside[~inside.isin(held)]
-        for _, run in missing.to_series().groupby(missing.astype("int64") - range(len(missing))):
+        for _, run in missing.to_series().groupby(missing.map(lambda period: period.ordinal) - np.arange(len(missing))):
             first, last = periods.write(run.iloc[0]), periods.write(run.iloc[-1])
             length = f"{len(run)} {frequency}{'s' * (len(run) > 1)}"
             gaps.append((len(run), f"{data.label(measure)}: {first} to {last}, {length}"))

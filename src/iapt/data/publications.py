@@ -285,7 +285,8 @@ def _list_held() -> set[tuple]:
     """The measures that the tables of areas and groups hold, and the kinds of rates in the one of published rates."""
     held = {(table, measure) for table in ("areas", "groups") for measure in data.load()[table]["measure"].unique()}
     rates = data.load()["published_rates"]
-    return held | set(zip(rates["dimension"], rates["group"] == COUNTRY, rates["measure"]))
+    rates = rates.assign(group=rates["group"] == COUNTRY)[["dimension", "group", "measure"]].drop_duplicates()
+    return held | set(rates.itertuples(index=False, name=None))
 
 
 def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:

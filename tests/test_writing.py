@@ -93,18 +93,12 @@ def test_a_process_that_dies_at_any_step_leaves_before_or_after(folder, monkeypa
 
 
 def test_the_steps_at_which_it_dies_cover_the_whole_of_writing(folder, monkeypatch):
-    died = [
-        bool(
-            in_child(
-                lambda count=count: (
-                    fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL)),
-                    fill(folder),
-                    write(folder),
-                )
-            )
-        )
-        for count in range(28)
-    ]
+    def try_step(count: int) -> None:
+        fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        fill(folder)
+        write(folder)
+
+    died = [bool(in_child(lambda count=count: try_step(count))) for count in range(28)]
     assert died[0] and died[15] and not died[27]
 
 

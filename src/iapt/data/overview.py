@@ -14,11 +14,8 @@ def write(stale: list[str]) -> str:
     """The screen of `iapt check`, for data without problems; `stale` are the reports that are out of date."""
     known, tables = data.known(), data.load()
     newest = periods.label(data.newest_month()) if len(known) else "none"
-    lines = [
-        f"{len(known)} figures of {known['measure'].nunique()} measures from {known['source'].nunique()} sources; "
-        f"newest month: {newest}",
-        "",
-    ]
+    measures, sources = known["measure"].nunique(), known["source"].nunique()
+    lines = [f"{len(known)} figures of {measures} measures from {sources} sources; newest month: {newest}", ""]
     lines += [f"{'':<26}{'measures':<10}{'years':<22}{'quarters':<30}{'months':<22}"]
     for topic, group in tables["measures"].groupby("topic", sort=False):
         held = known[known["measure"].isin(group["measure"])]
@@ -27,11 +24,8 @@ def write(stale: list[str]) -> str:
     lines += _head("gaps between the first and the last figure", find_gaps(known))
     lines += _head("conflicts between sources, beyond rounding", find_conflicts(known))
     unread = _find_unread(known, tables["publications"])
-    lines += [
-        "",
-        "listed in publications.csv, not in the data: "
-        f"{', '.join(unread) + '; to add them: iapt fetch' if unread else 'none'}",
-    ]
+    listed = f"{', '.join(unread)}; to add them: iapt fetch" if unread else "none"
+    lines += ["", f"listed in publications.csv, not in the data: {listed}"]
     return "\n".join(lines + _head("reports out of date", stale))
 
 

@@ -245,11 +245,11 @@ def test_text_that_begins_like_a_formula_does_not_run(cell):
 
 def test_changes_are_told_by_day_with_alike_months_together():
     rows = pd.DataFrame(
-        [("month", "2025-10", "added", 83, "83 in england"), ("month", "2025-11", "added", 83, "83 in england"), ("", "", "corrected", 5, "a reason")],
+        [("month", "2025-10", "added", 83, "all for England"), ("month", "2025-11", "added", 83, "all for England"), ("", "", "corrected", 5, "a reason")],
         columns=["frequency", "period", "what", "figures", "detail"],
     )  # fmt: skip
     assert downloads.describe_changes(rows) == [
-        "83 figures each added for October 2025 and November 2025.",
+        "83 figures each added for October 2025 and November 2025: all for England.",
         "5 figures corrected: a reason.",
     ]
 

@@ -345,10 +345,14 @@ def _explain(candidates: list[tuple]) -> str:
 # ---------------------------------------------------------------- what goes with the figures
 
 
-@remember
 def label(measure: str) -> str:
     """The name of a measure for people. Raises KeyError for an unknown one."""
-    return load()["measures"].set_index("measure").at[measure, "label"]
+    return _read_labels()[measure]
+
+
+@remember
+def _read_labels() -> dict[str, str]:
+    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))
 
 
 @remember

@@ -97,7 +97,7 @@ def fill_booklet(out: Path, numbers: dict[str, int] | None = None) -> str:
     reports = [_read_report(run, out) for run in made if first[run.notebook] == run]
     sources = [
         {"kind": "heading", "html": "<h1>Sources</h1>"},
-        {"kind": "html", "html": indexes.list_sources()._repr_mimebundle_()["text/html"]},
+        {"kind": "html", "html": indexes.show(indexes.list_sources())},
     ]
     reports.append(
         {"name": "sources", "title": "Sources", "vintage": pages.capitalise(words.vintage("latest")), "parts": sources}

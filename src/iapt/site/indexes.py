@@ -201,7 +201,7 @@ def list_sources() -> words.Table:
     """All source cards."""
     cards = data.load()["sources"]
     lag = cards["lag_days"].map("{:.0f} days after each period".format)
-    published = cards["published"].str.replace("-", "\u2011").where(cards["published"] != "", lag)
+    published = cards["published"].where(cards["published"] != "", lag)
     columns = {"title": "Source", "publisher": "Publisher", "published": "Published", "url": "Address"}
     columns |= {"via": "Read in", "licence": "Licence"}
     cards = cards.assign(published=published, via=cards["via"].replace("", None))

@@ -190,7 +190,8 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
 
 
 def mend_table(text: str) -> str:
-    """The HTML of a table whose caption stays whole when the table scrolls, and whose long words can be broken."""
+    """The HTML of a table whose caption stays whole when it scrolls; long words can be broken, dates cannot."""
+    text = re.sub(r"(?<=<td>)(\d{4})-(\d\d)-(\d\d)(?=</td>)", "\\1\u2011\\2\u2011\\3", text)
     text = re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
     give_way = lambda word: re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", word[0])
     return re.sub(r"[^\s<>]{25,}(?=[^<>]*<)", give_way, text)

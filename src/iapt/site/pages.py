@@ -215,7 +215,7 @@ def add_anchors(text: str, taken: set[str]) -> tuple[str, list[tuple[str, str]]]
 
 
 def _take(name: str, taken: set[str]) -> str:
-    free = next(each for number in range(1, 1000) if (each := name if number == 1 else f"{name}_{number}") not in taken)
+    free = next(each for each in (name, *(f"{name}_{number}" for number in range(2, 1000))) if each not in taken)
     taken.add(free)
     return free
 
@@ -246,7 +246,6 @@ def _read_output(output: dict) -> dict | None:
 
 def embed(svg: str) -> dict:
     """A picture to embed: the SVG in base64, with its width and height in pixels."""
-    width, height = (
-        round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height")
-    )
-    return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
+    sides = {side: re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg)[1] for side in ("width", "height")}
+    pixels = {side: round(float(points) * 4 / 3) for side, points in sides.items()}
+    return pixels | {"svg": base64.b64encode(svg.encode()).decode()}

@@ -97,7 +97,7 @@ def test_each_kind_of_page_meets_wcag_22_aa_in_light_and_dark(address, browser):
             page.emulate_media(color_scheme=scheme)
             response = axe.run(page, options={"runOnly": rules, "resultTypes": ["violations"]}).response
             assert response["passes"], "axe found nothing to check"
-            troubles += [f"{path}: {wrong['id']}: {wrong['nodes'][0]['html'][:150]}" for wrong in response["violations"]]
+            troubles += [f"{path}: {each['id']}: {each['nodes'][0]['html'][:150]}" for each in response["violations"]]
     assert not troubles, "\n".join(troubles[:15])
 
 

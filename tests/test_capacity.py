@@ -115,7 +115,7 @@ def test_starts_as_a_share_of_each_base(need):
     assert bases["2023/24"] == pytest.approx(0.202 * 45_697_898)
     table = need.named("need_bases").frame.set_index("Base")
     assert round(table["Target"].iloc[0], 1) == 30.7
-    assert table.loc["number named by NHS England in 2026", "People in need"] == 9_400_000
+    assert table.loc["number given by NHS England in 2026", "People in need"] == 9_400_000
 
 
 def test_boards_per_1000_adults_name_their_base_year(need):

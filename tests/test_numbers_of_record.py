@@ -106,7 +106,7 @@ def may_2020() -> models.Forecast:
     return models.forecast(quarters, steps, beside=("linear", "log_linear"))
 
 
-def crps(member: str | None) -> float:
+def crps(member: str) -> float:
     draws = may_2020().total(fy("2023-24"), member)
     return scores.crps(np.array([data.series("started_treatment", "year")["2023-24"]]), draws[:, None])[0]
 
@@ -146,7 +146,7 @@ COMPUTED = {
     "gap in recovery widened 2021-22 to 2024-25": lambda: -narrowed("2021-22", "2024-25"),
     "chance of 1.88 million in 2023-24": lambda: 100 * (may_2020().total(fy("2023-24")) >= 1_880_000).mean(),
     "median forecast for 2023-24": lambda: np.median(may_2020().total(fy("2023-24"))),
-    "CRPS of the pool for 2023-24": lambda: crps(None),
+    "CRPS of the pool for 2023-24": lambda: crps("pool"),
     **{f"CRPS of {name} for 2023-24": lambda name=name: crps(name) for name in ("no_change", "linear", "log_linear")},
     "growth a year needed from 2018-19 to 1.88 million in 2023-24": pace,
     "growth of finished courses before the break": lambda: broken().before[0],

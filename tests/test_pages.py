@@ -89,8 +89,8 @@ def test_a_page_says_its_language_width_title_and_what_it_is(page):
 
 
 def test_every_picture_has_alternative_text_and_a_size(page):
-    pictures = find(page, "img")
-    assert all(len(each.get("alt")) > 40 and int(each.get("width")) * int(each.get("height")) > 1e4 for each in pictures)
+    for picture in find(page, "img"):
+        assert len(picture.get("alt")) > 40 and int(picture.get("width")) * int(picture.get("height")) > 1e4
 
 
 def test_headings_are_in_order_and_the_contents_lead_to_them(text, page):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from iapt import data, words
 from iapt.data import periods
+from iapt.data.memory import remember
 from iapt.site import about
 
 COLUMNS = {"area": "Of", "measure": "Measure", "frequency": "Frequency", "period": "Period", "value": "Value"}
@@ -25,8 +26,6 @@ NOTES = (
 )
 EPOCH = (2000, 1, 1, 0, 0, 0)
 """The date of every file in the workbook, so that the same figures give the same bytes."""
-TABLES = {"england": "England", "areas": "areas", "groups": "groups of people", "published_rates": "published rates"}
-"""What the tables named in the list of changes hold."""
 
 
 def list_figures() -> pd.DataFrame:
@@ -39,6 +38,7 @@ def list_figures() -> pd.DataFrame:
     return held[list(COLUMNS)].rename(columns=COLUMNS)
 
 
+@remember
 def write() -> dict[str, bytes]:
     """The workbook and the CSV files of all figures and sources, by name: the same bytes for the same figures."""
     figures, sources = list_figures(), data.load()["sources"][list(SOURCE)].rename(columns=SOURCE)
@@ -94,21 +94,11 @@ def list_changes() -> list[dict]:
 
 def describe_changes(rows: pd.DataFrame) -> list[str]:
     """The changes to the figures on one day as lines of text, months that were added alike put together."""
-    rows = rows.assign(detail=rows["detail"].map(lambda text: "" if re.fullmatch(r"\d+ in \w+", text) else text))
     written = []
     for (what, number, detail), alike in rows.groupby(["what", "figures", "detail"], sort=False):
         held = alike[alike["period"] != ""]
         when = [periods.label(periods.parse(row.period, row.frequency)) for row in held.itertuples()]
         text = f"{words.count(number)} figures{' each' if len(when) > 1 else ''} {what}"
         text += f" for {words.listed(when)}" if when else ""
-        written.append(f"{text}: {_spell_out(detail)}." if detail else f"{text}.")
+        written.append(f"{text}: {detail}." if detail else f"{text}.")
     return written
-
-
-def _spell_out(detail: str) -> str:
-    """The text with the names that tables and measures have in the files put in words."""
-    labels = data.load()["measures"].set_index("measure")["label"].str.lower()
-    detail = re.sub(
-        r"(\d+) in (\w+)", lambda found: f"{int(found[1]):,} of {TABLES.get(found[2], found[2])}", detail
-    )
-    return re.sub(r"\b[a-z]+(?:_[a-z0-9]+)+\b", lambda found: f"“{labels.get(found[0], found[0])}”", detail)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from iapt import data, models, runs, words
 from iapt.data import fy
+from iapt.data.memory import remember
 from iapt.paths import ROOT
 from iapt.site import AROUND, about, areas, downloads, links, pages
 
@@ -20,6 +21,7 @@ ABOUT = (
 )
 
 
+@remember
 def headline() -> str:
     """The answer of the whole project in two sentences of Markdown."""
     outturn = data.series("started_treatment", "year")[GOAL]
@@ -206,7 +208,7 @@ def list_sources() -> words.Table:
 
 
 def read_log() -> str:
-    """The log of changes to the project as HTML, without its list of changes in the data, which the page has already."""
+    """The log of changes to the project as HTML, without its list of changes in the data, which the page has."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     text = re.sub(r"^# .*\n|^### Changes in the data\n(?:(?!#).*\n)*", "", text, flags=re.M)
     return pages.add_anchors(pages.to_html(re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)), {"figures", "project"})[0]

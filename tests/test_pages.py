@@ -182,6 +182,13 @@ def test_long_words_of_a_table_can_be_broken_and_dates_cannot():
     assert "https:/<wbr>" not in mended and "example.<wbr>org/<wbr>a-<wbr>long-<wbr>address.<wbr>html" in mended
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("2023-24 and 2028-29.", "2023/24 and 2028/29."), ("2025-10-24", "2025-10-24")]
+)
+def test_financial_years_are_written_with_a_slash(before, after):
+    assert pages.write_years(before) == after
+
+
 def test_a_page_says_its_vintage(name, text):
     expected = {"claims-2020": "As known on 1 May 2020", "access": f"Newest figures, to {about.dates()['figures_to']}"}
     assert expected[name] in text

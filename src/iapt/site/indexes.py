@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from iapt import data, models, runs, words
-from iapt.data import fy
+from iapt.data import fy, periods
 from iapt.data.memory import remember
 from iapt.paths import ROOT
 from iapt.site import AROUND, about, areas, downloads, links, pages
@@ -167,8 +167,16 @@ def list_method() -> dict[str, str]:
     """The tables of the page on data and method, as HTML: what is counted, targets, breaks, scores of the models."""
     measures, targets, breaks = (data.load()[name] for name in ("measures", "targets", "breaks"))
     titles = data.load()["sources"].set_index("id")["title"]
-    years = targets["year"].str.replace("-", "/").replace("", None)
-    targets = targets.assign(year=years, source=targets["source"].map(titles))
+    measures = measures.assign(definition=measures["definition"].map(pages.write_years))
+    targets = targets.assign(
+        year=targets["year"].map(pages.write_years).replace("", None),
+        note=targets["note"].map(pages.write_years),
+        source=targets["source"].map(titles),
+    )
+    breaks = breaks.assign(
+        period=breaks["period"].map(lambda month: periods.label(periods.parse(month, "month"))),
+        description=breaks["description"].map(pages.write_years),
+    )
     shown = (
         tabulate("measures", "Every measure", measures, label="Measure", unit="Unit", definition="Definition"),
         tabulate(

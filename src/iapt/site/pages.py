@@ -129,7 +129,12 @@ def describe_settings(run: runs.Run) -> str:
     """The parameters that a run was asked for, in one line."""
     values = {name.replace("_", " "): value for name, value in run.parameters.items() if name != "as_of"}
     shown = (f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in values.items())
-    return re.sub(r"(\d{4})-(\d{2})\b", r"\1/\2", "; ".join(shown))
+    return write_years("; ".join(shown))
+
+
+def write_years(text: str) -> str:
+    """The text with its financial years as people write them: `2023-24` is `2023/24`; a date stays a date."""
+    return re.sub(r"\b(\d{4})-(\d\d)\b(?!-)", r"\1/\2", text)
 
 
 def capitalise(text: str) -> str:

@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from iapt import words
 from iapt.charts import picture
 from iapt.charts.picture import measure, wrap
-from iapt.charts.places import POINTS, place_labels, place_tags
+from iapt.charts.places import in_points, place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -57,6 +57,9 @@ STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.sta
     "ytick.color": QUIET,
     "ytick.left": False,
     "figure.dpi": 72,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "text.hinting": "none",
 }
 """Every setting, from matplotlib's own defaults, so that no user's settings change a chart."""
 WIDE, NARROW = 6.8, 3.75
@@ -197,31 +200,30 @@ class Chart:
 
     def render(self, kind: str, width: float = WIDE) -> bytes:
         """The picture as `svg` or `png`, so many inches wide: the same bytes for the same data."""
-        pen = self.draw_marks(width)
-        return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
+        return self._draw(width, kind)[0]
 
-    def draw_marks(self, width: float = WIDE) -> picture.Pen:
-        """The shapes and texts of the picture, laid out so many inches wide; a telephone has nothing to hover with."""
+    def _draw(self, width: float, *kinds: str) -> list[bytes]:
+        """The pictures, laid out so many inches wide; a telephone has nothing to hover with."""
+        for number, (artist, _) in enumerate(self.tips):
+            artist.set_gid(f"tip-{number}")
+        titles = {artist.get_gid(): texts for artist, texts in self.tips} if width > NARROW else {}
+        name = self.name + ("-narrow" if width < WIDE else "")
         with mpl.rc_context(STYLE):
             self._lay_out(width)
-            for number, (artist, _) in enumerate(self.tips):
-                artist.set_gid(f"tip-{number}")
-            hovering = {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)}
-            return picture.draw(self.figure, hovering if width > NARROW else {})
-
-    def _write(self, pen: picture.Pen, width: float) -> str:
-        return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)
+            draw = {
+                "svg": lambda: picture.to_svg(self.figure, name, self.alt, titles).encode(),
+                "png": lambda: picture.to_png(self.figure),
+            }
+            return [draw[kind]() for kind in kinds]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        narrow, wide = (self.draw_marks(width) for width in (NARROW, WIDE))
+        (narrow,), (wide, png) = self._draw(NARROW, "svg"), self._draw(WIDE, "svg", "png")
         card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
-        card["csv"] = words.write_csv(self.drawn)
-        card["narrow"] = self._write(narrow, NARROW)
         bundle = {
             "text/plain": f"{self.title}\n\n{self.alt}",
-            "image/svg+xml": self._write(wide, WIDE),
-            "image/png": picture.to_png(wide),
-            MIME: card,
+            "image/svg+xml": wide.decode(),
+            "image/png": png,
+            MIME: card | {"csv": words.write_csv(self.drawn), "narrow": narrow.decode()},
         }
         return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
 
@@ -232,6 +234,9 @@ class Chart:
         for artist in self._placed:
             artist.remove()
         self.figure.set_dpi(72)
+        for axis in (axis for axes in self.figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)  # or matplotlib looks twice for a place for what is not there
         width *= 72
         inner = width - 2 * MARGIN
         columns = len(self.panels) if self.arranged else self._count_columns(width)
@@ -317,13 +322,13 @@ class Chart:
             self._placed.append(
                 self.figure.text(
                     axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
-                    transform=POINTS, ha="right", va="top", fontsize=SMALL, color=QUIET,
+                    transform=in_points(self.figure), ha="right", va="top", fontsize=SMALL, color=QUIET,
                 )
             )  # fmt: skip
         for draw in panel.late:
             self._placed += draw(wide)
-        beside = place_labels(axes, labels, 5 if panel.heading else 12)
-        self._placed += beside + place_tags(axes, panel.tags, beside, x + across)
+        beside, taken = place_labels(axes, labels, 5 if panel.heading else 12)
+        self._placed += beside + place_tags(axes, panel.tags, taken, x + across)
 
 
 def _measure_ticks(axes: Axes) -> float:

@@ -251,6 +251,26 @@ def test_a_figure_of_another_arrangement_keeps_it():
     assert wide == pytest.approx(3 * narrow, rel=0.01)
 
 
+@pytest.mark.parametrize("names", [[0, 1, 2], ["", "", ""], ["a", "", "b"]])
+def test_a_figure_keeps_the_names_of_its_ticks_whatever_they_are(names):
+    figure, axes = pyplot.subplots()
+    axes.plot([1, 2, 3])
+    axes.set_xticks([0, 1, 2], names)
+    chart = charts.framed(figure, boards(), alt="One line to 3.", **ABOUT)
+    drawn = [text for text, *_ in read_texts(chart.render("svg", style.NARROW))]
+    assert all(str(name) in drawn for name in names if name != "")
+
+
+@WIDTHS
+def test_the_names_of_points_cover_neither_limits_nor_centre(width):
+    svg = DRAW["funnel"]().render("svg", width)
+    lines = [part.get("d") for part in ET.fromstring(svg).iter() if part.get("style", "").startswith("fill:none;stroke:#1a1a1a")]
+    heights = [float(re.search(r"M[\d.]+ ([\d.]+)", line)[1]) for line in lines]
+    named = [box for text, _, box in read_texts(svg) if text in NAMES]
+    assert heights and len(named) > 2
+    assert not any(box.y0 < height < box.y1 for box in named for height in heights)
+
+
 def test_titles_have_lines_of_like_length_and_keep_a_quarter_together():
     lines = style.balance(LONG, 300, 12.5)
     assert max(map(len, lines)) - min(map(len, lines)) < 12 and " ".join(lines) == LONG

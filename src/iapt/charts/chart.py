@@ -247,7 +247,7 @@ class Chart:
         top = MARGIN + 18 * len(title) + 13 * len(unit) + 8
         named_above = any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
         over = 14 * max(map(len, headings)) + 6 + 13 * named_above
-        under = 20 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + 11 * (self._name_ticks(across) - 1)
+        under = 10 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + self._name_ticks(across)
         bottom = 11.5 * len(foot) + 2 * MARGIN
         heights = [self._height(panel, rows, columns, width) for panel in self.panels]
         total = top + rows * (over + max(heights) + under) + (rows - 1) * 8 + bottom
@@ -272,21 +272,22 @@ class Chart:
             else:
                 self._place_axes(panel, (x, y + over, across, max(heights)), (width, total))
 
-    def _name_ticks(self, across: float) -> int:
-        """Name the ticks of horizontal axes of names, as many as have room, and say how many lines the names take."""
-        deepest = 1
+    def _name_ticks(self, across: float) -> float:
+        """Name the ticks of horizontal axes of names, as many as have room, and say how high the names are."""
+        highest = 10.0
         for panel in self.panels:
             axis = panel.axes.xaxis
-            if panel.periods is None and isinstance(axis.get_major_locator(), FixedLocator):
-                ticks = axis.get_ticklocs()
-                panel.names = panel.names or list(zip(ticks, axis.get_major_formatter().format_ticks(ticks)))
+            if panel.periods is None and not panel.names and isinstance(axis.get_major_locator(), FixedLocator):
+                texts = map(str, axis.get_major_formatter().format_ticks(axis.get_ticklocs()))
+                panel.names = [(x, text) for x, text in zip(axis.get_ticklocs(), texts) if text.strip()]
+            if panel.names:
                 size, room = max(SMALL, axis.get_ticklabels()[0].get_fontsize()), (across - 64) / len(panel.names)
                 widest = max(measure(word, size) for _, name in panel.names for word in name.split())
                 step = int(np.ceil((widest + 5) / room))
                 lines = [(x, wrap(name, room * step - 5, size)) for x, name in panel.names[::-1][::step]]
                 panel.axes.set_xticks([x for x, _ in lines], ["\n".join(text) for _, text in lines], fontsize=size)
-                deepest = max(deepest, *(len(text) for _, text in lines))
-        return deepest
+                highest = max(highest, *(1.25 * size * len(text) for _, text in lines))
+        return highest
 
     def _count_columns(self, width: float) -> int:
         return self.columns if width > 72 * NARROW else max(1, self.columns // 2)
@@ -316,13 +317,13 @@ class Chart:
         axes.set_position(((x + left) / width, 1 - (y + high) / total, wide / width, high / total))
         if panel.periods is not None:
             _set_ticks(panel, wide)
-        elif isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
-            locator.set_params(nbins=max(2, int(wide / 56)))
+        elif isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
+            _thin_ticks(axes, wide)
         if panel.across:
             self._placed.append(
                 self.figure.text(
                     axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
-                    transform=in_points(self.figure), ha="right", va="top", fontsize=SMALL, color=QUIET,
+                    transform=in_points(axes), ha="right", va="top", fontsize=SMALL, color=QUIET,
                 )
             )  # fmt: skip
         for draw in panel.late:
@@ -338,6 +339,17 @@ def _measure_ticks(axes: Axes) -> float:
     texts = axes.yaxis.get_major_formatter().format_ticks(ticks)
     size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
     return max([0, *(measure(line, size) for text in texts for line in text.split("\n"))])
+
+
+def _thin_ticks(axes: Axes, wide: float) -> None:
+    """As many round ticks on the horizontal axis, up to one each 56 points, as their names have room."""
+    axis, (low, high) = axes.xaxis, sorted(axes.get_xlim())
+    for number in range(max(2, int(wide / 56)), 0, -1):
+        axis.get_major_locator().set_params(nbins=number)
+        ticks = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
+        names = axis.get_major_formatter().format_ticks(ticks)
+        if len(ticks) < 2 or max(measure(name, 10) for name in names) + 8 < wide * (ticks[1] - ticks[0]) / (high - low):
+            return
 
 
 def _set_ticks(panel: Panel, wide: float) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Affine2D, Bbox, Transform
 
@@ -21,13 +20,13 @@ AROUND = [
 """Where the name of a point may stand, the best first."""
 
 
-def in_points(figure: Figure) -> Transform:
+def in_points(axes: Axes) -> Transform:
     """For artists whose places are points from the lower left of the figure."""
-    return Affine2D().scale(1 / 72) + figure.dpi_scale_trans
+    return Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
 
 
 def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Artist], list[Bbox]]:
-    """Labels (x, y, lines, colour) to the right of the axes, moved apart, each with a line to its point; and their boxes.
+    """Labels (x, y, lines, colour) to the right of the axes, moved apart, with a line to each point; and their boxes.
 
     They reach no more than so many points `above` the axes.
     """
@@ -46,8 +45,8 @@ def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Ar
         boxes.append(Bbox.from_extents(right, height - half, right + widest, height + half))
         drawn += [
             axes.figure.text(
-                right, height, "\n".join(lines), transform=in_points(axes.figure), color=colour, fontsize=9, weight="bold",
-                linespacing=1.12, va="center",
+                right, height, "\n".join(lines), transform=in_points(axes), color=colour, fontsize=9,
+                weight="bold", linespacing=1.12, va="center",
             ),
             _add_line(axes, [(x + 4, y), (right - 2, height)], colour),
         ]  # fmt: skip
@@ -57,12 +56,12 @@ def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Ar
 def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> list[Artist]:
     """Each tag at the place, of those that it may take, which covers least; far from its point it has a line to it.
 
-    They keep clear of what is `taken`, such as by labels, and of the `edge` of their room.
+    They keep clear of what is `taken`, such as by labels, and of the `edge` of their room. Upright ones come last.
     """
     frame, drawn, dots, taken = axes.bbox, [], _sample(axes), list(taken)
     inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
-    for tag in tags:
+    for tag in sorted(tags, key=lambda tag: tag.get("angle", 0)):
         size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
         lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
         extent = [max(measure(line, size) for line in lines), 1.1 * size * len(lines)]
@@ -76,8 +75,8 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
         taken.append(box)
         drawn.append(
             axes.figure.text(
-                *(box.min + box.max) / 2, "\n".join(lines), transform=in_points(axes.figure), fontsize=size, color=tag["colour"],
-                rotation=angle, ha="center", va="center", linespacing=1.1,
+                *(box.min + box.max) / 2, "\n".join(lines), transform=in_points(axes), fontsize=size,
+                color=tag["colour"], rotation=angle, ha="center", va="center", linespacing=1.1,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.75},
             )
         )  # fmt: skip
@@ -87,20 +86,18 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
 
 
 def _add_line(axes: Axes, ends: list, colour: str) -> Artist:
-    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=in_points(axes.figure)))
+    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=in_points(axes)))
 
 
 def _sample(axes: Axes) -> np.ndarray:
-    """Points every three points of the way along what is drawn: lines, and points of a scatter thrice."""
+    """Places every three points along the lines but upright ones, and thrice the points of a scatter."""
     found = [np.empty((0, 2))]
     for line in axes.lines:
-        if line.get_transform() != axes.transData or len(line.get_xdata()) < 2:
+        path = line.get_transform().transform(np.asarray(line.get_xydata(), float))
+        if not len(path) or not np.ptp(path[:, 0]):
             continue
-        path = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
-        steps = np.maximum(1, np.hypot(*np.diff(path, axis=0).T) // 3).astype(int)
-        for start, end, count in zip(path[:-1], path[1:], steps):
-            found.append(np.linspace(start, end, count, endpoint=False))
-        found.append(path[-1:])
+        for start, end in zip(path[:-1], path[1:]):
+            found.append(np.linspace(start, end, max(2, int(np.hypot(*(end - start)) // 3))))
     for points in axes.collections:
         if isinstance(points, PathCollection):
             found += [axes.transData.transform(np.asarray(points.get_offsets(), float))] * 3

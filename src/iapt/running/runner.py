@@ -17,6 +17,8 @@ from iapt.paths import REPORTS, data_folder
 from iapt.running import execution, failures, folders, reports
 from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload, wait
 
+FEWEST_FILES = 128
+"""Files that have to be allowed to be open at once: a run with its kernel needs about 60, and with fewer some hang."""
 ATTEMPTS = 2
 """How often a run is tried whose kernel does not start."""
 
@@ -83,7 +85,7 @@ def make_all(
 
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         elif waiting:
-            _check_loopback()
+            _check_system()
             preload({job.run.notebook for job in waiting})
             if METHOD == "fork":
                 warm_up({(table, given["as_of"]) for job, given in zip(waiting, values) for table in ("england", *job.run.data)})
@@ -91,8 +93,13 @@ def make_all(
         yield from _link_again(out, chosen)
 
 
-def _check_loopback() -> None:
-    """Kernels are talked to through it; without it papermill would wait for minutes."""
+def _check_system() -> None:
+    """Raises RunError where kernels cannot be talked to through loopback, or lack files: papermill would wait on."""
+    with suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        if 0 < (most := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) < FEWEST_FILES:
+            raise runs.RunError(f"only {most} files may be open at once here; allow more first: ulimit -n {FEWEST_FILES}")
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=5).close()

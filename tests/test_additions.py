@@ -116,7 +116,7 @@ def test_a_year_taken_out_is_added_for_england_areas_and_groups_at_once(tmp_path
         assert unsourced({**row, "source": "", "note": ""} for row in new) == unsourced(same) and len(new) > 20
     (row,) = figures(folder, "changes", card=f"nhs-annual-{year}")
     assert row["what"] == "added" and row["detail"] == ", ".join(
-        f"{len(figures(folder, table, source=row['card']))} in {table}" for table in publications.PLACES
+        f"{len(figures(folder, table, source=row['card'])):,} {words}" for table, words in recording.IN_WORDS.items()
     )
     assert data.check() == []
 
@@ -189,7 +189,7 @@ def test_a_table_saved_by_somebody_meanwhile_is_not_replaced(held, add, monkeypa
 
     def save_meanwhile(folder, texts):
         rehearse(folder, texts)
-        (held / "england.csv").write_text(text.replace("2012-13", "2011-12", 1), encoding="utf-8")
+        (held / "england.csv").write_text(f"{text}\n", encoding="utf-8")
 
     monkeypatch.setattr(recording, "_rehearse", save_meanwhile)
     before = digest(held)
@@ -236,7 +236,7 @@ def test_a_revision_is_shown_with_its_size_and_leaves_every_earlier_vintage_as_i
     before = vintages(days)
     assert add(change(**REVISED), "--published", "2026-02-10") == 0
     assert f"0 new, 2 revised, {COUNT - 2} as held" in (shown := capsys.readouterr().out)
-    assert "88,200, was 88,146 (+54, +0.06 %; nhs-monthly-2025-08)" in shown
+    assert "88,200, was 88,146 (+54, +0.06%; nhs-monthly-2025-08)" in shown
     after = vintages(days)
     assert all(after[key].equals(before[key]) for key in before)
     assert len(figures(held, period="2025-08", measure="started_treatment")) == 2
@@ -247,7 +247,7 @@ def test_a_revision_is_shown_with_its_size_and_leaves_every_earlier_vintage_as_i
     quarter = before["started_treatment", "quarter", "2026-02-09"]["value"]["2025-26 Q2"]
     assert data.series("started_treatment", "quarter")["2025-26 Q2"] == quarter + 54
     (row,) = figures(held, "changes", card="nhs-monthly-2025-08-v2")
-    assert row["detail"] == "Started treatment +54, +0.06 %; Referrals received +38, +0.03 %"
+    assert row["detail"] == "Started treatment +54, +0.06%; Referrals received +38, +0.03%"
 
 
 def test_a_revision_without_a_date_is_known_from_today_and_after_what_it_revises(held, tmp_path):
@@ -349,7 +349,7 @@ def test_the_newest_months_are_judged_one_after_another(held, tmp_path):
 def test_a_revision_by_a_sixth_is_doubted(held, add, capsys):
     before = digest(held)
     assert add(change(M001="154889")) == 1
-    assert "is revised from 132,762 to 154,889 (+22,127, +16.67 %); so large a" in capsys.readouterr().out
+    assert "is revised from 132,762 to 154,889 (+22,127, +16.67%); so large a" in capsys.readouterr().out
     assert digest(held) == before
 
 
@@ -427,14 +427,14 @@ def test_tables_that_would_break_their_description_are_not_written(held, tmp_pat
     planned[0].card["url"] = "nowhere"
     before = digest(held)
     with pytest.raises(data.DataError, match="sources.csv, row .*, column url"):
-        additions.write(planned, {})
+        recording.write(planned, {})
     assert digest(held) == before
 
 
 def test_a_digest_is_written_once_and_kept(held):
     address = data.load()["publications"]["address"].iloc[0]
-    assert additions.write([], {address: "a" * 64}) == ["publications.csv"]
-    assert additions.write([], {address: "b" * 64}) == []
+    assert recording.write([], {address: "a" * 64}) == ["publications.csv"]
+    assert recording.write([], {address: "b" * 64}) == []
     rows = list(csv.DictReader(io.StringIO((held / "publications.csv").read_text())))
     assert [row["sha256"] for row in rows if row["sha256"]] == ["a" * 64]
     assert data.check() == []

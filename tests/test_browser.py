@@ -1,4 +1,4 @@
-"""The site as its readers meet it: in a real browser, on a telephone and a screen, light and dark, without a network."""
+"""The site as its readers meet it: in a real browser, on a telephone and a screen, light and dark, offline."""
 
 import functools
 import http.server
@@ -62,7 +62,9 @@ def list_pages(made: Path) -> list[str]:
 
 @needs_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_opens_without_error_overflow_or_foreign_request_and_meets_wcag_22_aa(made, address, browser, scheme):
+def test_every_page_opens_without_error_overflow_or_foreign_request_and_meets_wcag_22_aa(
+    made, address, browser, scheme
+):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page, troubles = context.new_page(), []
@@ -77,11 +79,18 @@ def test_every_page_opens_without_error_overflow_or_foreign_request_and_meets_wc
         for size in (NARROW, WIDE):
             page.set_viewport_size(size)
             over = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            cut = page.evaluate("[...document.querySelectorAll('caption span')].filter(c => c.checkVisibility() && c.getBoundingClientRect().right > innerWidth).length")
-            troubles += [f"{path} at {size['width']} px: {over} px too wide, {cut} captions cut"] if over > 0 or cut else []
+            cut = page.evaluate(
+                "[...document.querySelectorAll('caption span')].filter(c => c.checkVisibility()"
+                " && c.getBoundingClientRect().right > innerWidth).length"
+            )
+            troubles += (
+                [f"{path} at {size['width']} px: {over} px too wide, {cut} captions cut"] if over > 0 or cut else []
+            )
         result = axe.run(page, options={"runOnly": rules})
         assert result.response["passes"], "axe found nothing to check"
-        troubles += [f"{path}: {found['id']}: {found['nodes'][0]['html'][:150]}" for found in result.response["violations"]]
+        troubles += [
+            f"{path}: {found['id']}: {found['nodes'][0]['html'][:150]}" for found in result.response["violations"]
+        ]
     context.close()
     assert not troubles, "\n".join(troubles[:15])
 
@@ -123,7 +132,11 @@ def test_a_newcomer_finds_leeds_its_wait_and_its_source(address, page):
     assert page.locator("#found").inner_text() == "1 of 3 areas"
     page.locator("#measure").select_option(label="First treatment within 6 weeks")
     row = page.locator("tbody tr:visible")
-    assert row.count() == 1 and row.locator("td:visible").count() == 3 and row.locator("td:visible").last.inner_text().endswith("%")
+    assert (
+        row.count() == 1
+        and row.locator("td:visible").count() == 3
+        and row.locator("td:visible").last.inner_text().endswith("%")
+    )
     row.get_by_role("link").click()
     assert page.locator("h1").inner_text().count("West Yorkshire")
     page.locator(".sources summary").click()
@@ -134,7 +147,9 @@ def test_a_newcomer_finds_leeds_its_wait_and_its_source(address, page):
 def test_regions_filter_and_heads_sort(address, page):
     page.goto(f"{address}/areas/index.html")
     page.locator("#region").select_option("East of England")
-    assert page.locator("tbody tr:visible td:first-child").all_inner_texts() == ["Bedfordshire, Luton and Milton Keynes"]
+    assert page.locator("tbody tr:visible td:first-child").all_inner_texts() == [
+        "Bedfordshire, Luton and Milton Keynes"
+    ]
     page.goto(f"{address}/sources/index.html")
     read = lambda: page.locator("tbody td:nth-child(2)").all_inner_texts()
     before = read()
@@ -158,7 +173,10 @@ def test_areas_are_compared_and_the_choice_can_be_shared(made, address, page, wh
     shared, texts = page.url, table.all_inner_texts()
     page.goto("about:blank")
     page.goto(shared)
-    assert shared.endswith("#finished_per_1000:qwo,e92000001,qhg") and page.locator("#chosen tbody tr").all_inner_texts() == texts
+    assert (
+        shared.endswith("#finished_per_1000:qwo,e92000001,qhg")
+        and page.locator("#chosen tbody tr").all_inner_texts() == texts
+    )
 
 
 @needs_browser
@@ -172,9 +190,16 @@ def test_a_tile_of_the_map_leads_to_its_board(address, page):
 def test_tables_can_be_read_and_pictures_seen_without_a_script(address, browser):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    for path, seen in (("access", "figure img"), ("areas", "table.areas"), ("areas/compare", "table.areas"), ("areas/map", ".map svg")):
+    for path, seen in (
+        ("access", "figure img"),
+        ("areas", "table.areas"),
+        ("areas/compare", "table.areas"),
+        ("areas/map", ".map svg"),
+    ):
         page.goto(f"{address}/{path}/index.html")
-        assert page.locator(seen).first.is_visible() and not page.locator("form, #chosen").locator("visible=true").count()
+        assert (
+            page.locator(seen).first.is_visible() and not page.locator("form, #chosen").locator("visible=true").count()
+        )
     context.close()
 
 
@@ -191,7 +216,9 @@ def test_downloads_and_citations_are_there(address, browser):
     figure.get_by_text("cite", exact=True).click()
     figure.get_by_role("button", name="Copy").click()
     figure.get_by_role("button", name="Copied").wait_for()
-    assert page.evaluate("navigator.clipboard.readText()").endswith(f"{address}/access/index.html#{figure.get_attribute('id')}")
+    assert page.evaluate("navigator.clipboard.readText()").endswith(
+        f"{address}/access/index.html#{figure.get_attribute('id')}"
+    )
     page.goto(f"{address}/downloads/index.html")
     with page.expect_download() as download:
         page.get_by_role("link", name="figures.xlsx").click()

@@ -105,7 +105,7 @@ def test_a_table_saved_with_a_byte_order_mark_or_other_ends_of_line_is_read(tabl
         assert data.check() == []
 
 
-@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "need_estimate_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
+@pytest.mark.parametrize("name, number", [("targets", "access-2024"), ("need", "adults_with_cmd_nhs_england"), ("sources", data.PAGE), ("places", data.ENGLAND)])
 def test_a_row_on_which_pages_rely_can_be_neither_renamed_nor_removed(tables, name, number):
     key = "area" if name == "places" else "id"
     tables.change(name, {key: "E99000001"}, **{key: number})
@@ -424,12 +424,12 @@ def test_official_comes_before_sums_before_rounded_before_statements_before_quot
     """Starts of 2018/19 with a figure of each kind; each is taken away in turn."""
     figure = {"frequency": "year", "period": "2018-19", "measure": "started_treatment"}
     tables.append("england", **figure, value="1111111", source="nhs-annual-report")
-    tables.append("england", **figure, value="1333333", source="written-answer-28537")
+    tables.append("england", **figure, value="1333333", source="written-answer-HL14334")
     ranked = [
         (1_111_111, "official statistics", {"source": "nhs-annual-report"}),
         (1_092_111, "sum of months", {"frequency": "month", "period": "2018-10"}),
         (1_090_000, "official, rounded", {"source": "nhs-annual-report-pages"}),
-        (1_333_333, "statement", {"source": "written-answer-28537"}),
+        (1_333_333, "statement", {"source": "written-answer-HL14334"}),
         (1_092_291, "secondary source", {"source": "qualitywatch-2020"}),
     ]
     for value, kind, match in ranked:

@@ -359,7 +359,7 @@ def test_no_season_is_found_in_a_trend():
 @pytest.mark.parametrize("period, freq", [(4, "Q"), (12, "M")])
 @pytest.mark.parametrize("years", [3, 4, 5])
 def test_a_strong_season_is_found_from_three_years_on(period, freq, years):
-    """A season of 30% up and down, as a wave and as irregular months; below three years none is looked for, and said."""
+    """A season of 30% up and down, as a wave and as irregular months; in less, none is looked for, and said."""
     rng = np.random.default_rng(3)
     wave, irregular = 0.3 * np.sin(2 * np.pi * np.arange(period) / period + 0.4), rng.uniform(-0.3, 0.3, period)
     for season in (wave, irregular):

@@ -64,11 +64,7 @@ def test_the_gap_adds_up_and_growth_splits_without_a_rest(hindsight):
 
 
 def test_a_day_on_which_2023_24_was_not_known_is_refused():
-<<<<<<< HEAD
-    with pytest.raises(parameters.ParameterError, match="runs from 2024-06-14"):
-=======
     with pytest.raises(parameters.ParameterError, match="runs from 2024-06-14 on"):
->>>>>>> dev
         notebook.run("06_hindsight", as_of="2023-09-30")
 
 

@@ -71,7 +71,7 @@ def test_a_conflict_is_one_beyond_rounding_and_shown_with_its_size(held, value, 
     assert len(found) == conflicts
     if value == "88200":
         assert found == [
-            "Started treatment 2025-08, 0.061 %: 88,200 (psyreflect-2026) against 88,146 (nhs-monthly-2025-08)"
+            "Started treatment 2025-08, 0.061%: 88,200 (psyreflect-2026) against 88,146 (nhs-monthly-2025-08)"
         ]
 
 

@@ -24,12 +24,6 @@ RESOURCES = {resource["name"]: resource for resource in DESCRIPTION["resources"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
-UNUSED_SOURCES = {
-    "ons-icb-codes-2023": "the codes by which places.csv tells that a boundary did not change",
-}
-"""Source cards that no row of any table names, with the reason why they are kept."""
-
-
 def read(name: str) -> list[dict[str, str]]:
     with (DATA / RESOURCES[name]["path"]).open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
@@ -106,11 +100,9 @@ def test_columns_that_name_a_source_or_measure_are_tied_to_their_table(name):
             assert tied[field["name"]] == expected[field["name"]]
 
 
-def test_every_source_card_is_used_or_its_keeping_is_explained():
+def test_every_source_card_is_used():
     used = {row["source"] for name in RESOURCES if name != "sources" for row in read(name) if "source" in row}
-    cards = {row["id"] for row in read("sources")}
-    assert cards - used == set(UNUSED_SOURCES)
-    assert all(UNUSED_SOURCES.values())
+    assert used == {row["id"] for row in read("sources")}
 
 
 @pytest.mark.parametrize("column", ["title", "publisher", "url", "licence", "standing"])

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from conftest import execute, read_notebooks, run_of
+from conftest import execute, run_of
 
 from iapt import charts, runs, words
 from iapt.site import about, links, pages

@@ -313,11 +313,11 @@ DAMAGE = {
     "another programme, same columns": (
         re.sub(rb",M(?=\d)", b",MHS", SOUND),
         "x.csv",
-        "column GROUP_TYPE: expected rows of England with MEASURE_ID M001.*found none",
+        "expected rows of GROUP_TYPE England and MEASURE_ID M001.*found none",
     ),
     "a column too few": (write_csv(row[:9] for row in read_rows()), "x.csv", "among them MEASURE_VALUE_SUPPRESSED"),
     "column names alone": (SOUND.split(b"\n")[0] + b"\n", "x.csv", "expected rows; found column names alone"),
-    "no England": (SOUND.replace(b",England,", b",Scotland,"), "x.csv", "expected rows of England"),
+    "no England": (SOUND.replace(b",England,", b",Scotland,"), "x.csv", "expected rows of GROUP_TYPE England"),
     "cut off in a row": (
         SOUND[: len(SOUND) * 2 // 3].rsplit(b",", 2)[0] + b"\n",
         "x.csv",

@@ -388,8 +388,8 @@ def test_prose_changed_at_random_moments_of_its_run(tmp_path):
         time.sleep(moments.uniform(0, 1.5))
         tiny.write_notebook(run.notebook, "1", heading=f"# Question {trial}?")
         process.join(30)
-        state = reports.state_of(run, out / "one")
-        assert state == ("up to date" if f"Question {trial}?" in (out / "one/index.html").read_text() else "prose changed")
+        new = f"Question {trial}?" in (out / "one" / "index.html").read_text()
+        assert reports.state_of(run, out / "one") in ("prose changed", *(["up to date"] if new else []))
         assert all(result.state in ("rendered", "unchanged") for result in runner.make_all([run], out))
         assert f"Question {trial}?" in (out / "one" / "index.html").read_text()
         assert reports.state_of(run, out / "one") == "up to date"

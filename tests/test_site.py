@@ -116,7 +116,9 @@ def test_the_front_page_says_who_for_whom_and_when_before_five_figures_with_thei
     assert "people who work on health policy" in front and about.citation()["authors"] in front
     assert about.dates()["changed"] in front and f"to {about.dates()['figures_to']}" in front
     assert len(re.findall(r'class="value"', front)) == 5
-    assert "<img" not in front and not re.search(r"\b(CRPS|caseness|slope index|99\.8%)\b", front[front.index("<main") :])
+    assert "<img" not in front and not re.search(
+        r"\b(CRPS|caseness|slope index|99\.8%)\b", front[front.index("<main") :]
+    )
 
 
 def test_the_headline_figures_are_the_sums_of_the_published_months():
@@ -143,7 +145,15 @@ def test_a_folder_of_ones_own_reports_shows_what_is_in_it(tmp_path):
     front = read(tmp_path, "")
     assert "Reports made here" in front and "As known on 30 June 2018" in front
     assert f'href="{run.name}/index.html"' in front and 'href="access/index.html"' not in front
-    assert 'class="value"' not in front and not (tmp_path / "areas").exists()
+    assert 'class="value"' not in front and not (tmp_path / "areas").exists() and not (tmp_path / "README.md").exists()
+    for page in tmp_path.rglob("*/index.html"):
+        dead = [
+            link
+            for link in Links(page).targets
+            if "downloads" in link
+            or (link[:4] != "http" and link[0] != "#" and not (page.parent / link.partition("#")[0]).exists())
+        ]
+        assert not dead, page
 
 
 def test_pages_hold_every_measure_break_source_term_and_change(made):
@@ -189,7 +199,9 @@ def test_an_address_gives_feed_site_map_and_pictures_for_shared_links(made, monk
     monkeypatch.setenv(about.ADDRESS, ADDRESS.rstrip("/"))
     run = runs.load()["access"]
     written = indexes.render_site([(run, "up to date")], made)
-    addresses = [each.text for each in ElementTree.fromstring(written["sitemap.xml"]).iter() if each.tag.endswith("loc")]
+    addresses = [
+        each.text for each in ElementTree.fromstring(written["sitemap.xml"]).iter() if each.tag.endswith("loc")
+    ]
     assert ADDRESS in addresses and f"{ADDRESS}access/" in addresses and len(addresses) == len(set(addresses))
     feed = ElementTree.fromstring(written["feed.xml"])
     days = set(data.load()["changes"]["added"])
@@ -210,7 +222,11 @@ def test_an_address_that_is_none_is_refused(monkeypatch):
 
 def test_workbook_and_csv_hold_every_figure_as_a_number(made):
     figures = downloads.list_figures()
-    assert len(figures) == len(data.tidy()) + len(data.load()["groups"]) == len(pd.read_csv(made / "downloads" / "figures.csv"))
+    assert (
+        len(figures)
+        == len(data.tidy()) + len(data.load()["groups"])
+        == len(pd.read_csv(made / "downloads" / "figures.csv"))
+    )
     book = openpyxl.load_workbook(made / "downloads" / "figures.xlsx", read_only=True)
     assert book.sheetnames == ["Notes", "Figures", "Measures", "Sources"]
     rows = list(book["Figures"].values)
@@ -229,11 +245,11 @@ def test_text_that_begins_like_a_formula_does_not_run(cell):
 
 def test_changes_are_told_by_day_with_alike_months_together():
     rows = pd.DataFrame(
-        [("month", "2025-10", "added", 83, "83 in england"), ("month", "2025-11", "added", 83, "83 in england"), ("", "", "corrected", 5, "a reason")],
+        [("month", "2025-10", "added", 83, "all for England"), ("month", "2025-11", "added", 83, "all for England"), ("", "", "corrected", 5, "a reason")],
         columns=["frequency", "period", "what", "figures", "detail"],
     )  # fmt: skip
     assert downloads.describe_changes(rows) == [
-        "83 figures each added for October 2025 and November 2025.",
+        "83 figures each added for October 2025 and November 2025: all for England.",
         "5 figures corrected: a reason.",
     ]
 
@@ -270,13 +286,18 @@ def test_boards_in_tables_link_to_their_pages_and_ended_ones_to_their_successors
     west, beds = read(made, "areas/qwo"), read(made, "areas/qhg")
     assert '<td><a href="../../areas/e92000001/index.html">England</a></td>' in west
     assert 'href="../../areas/qwo/index.html"' not in west[west.index("<main") :]
-    assert 'now part of <a href="../../areas/index.html#s1y5d">Central East</a>' in beds and "This board ended" not in west
+    assert (
+        'now part of <a href="../../areas/index.html#s1y5d">Central East</a>' in beds and "This board ended" not in west
+    )
 
 
 def test_the_index_of_areas_can_be_read_without_a_script(made):
     page = read(made, "areas")
     assert "leeds" in page and page.count("<tr data-find") == 3
-    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td>North East and Yorkshire</td><td class="number"[^>]*>[\d,]+<', page)
+    assert re.search(
+        r'href="qwo/index.html">West Yorkshire</a></td><td>North East and Yorkshire</td><td class="number"[^>]*>[\d,]+<',
+        page,
+    )
 
 
 # ---------------------------------------------------------------- the document to print

@@ -237,7 +237,7 @@ def test_an_error_at_any_system_call_of_an_addition_leaves_before_or_after_and_s
             fail_at(patch, len(states), lambda: failures.append(1) or fail(errno.EIO))
             try:
                 with writing.locked(copy):
-                    additions.write(found, {})
+                    recording.write(found, {})
             except ValueError as error:  # what the command line shows as one line
                 assert "Input/output error" in str(error)
         failed = bool(failures)
@@ -254,7 +254,7 @@ def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
 
     def work() -> None:
         with writing.locked(copy):
-            additions.write(additions_planned, {})
+            recording.write(additions_planned, {})
 
     files = {path: path.read_bytes() for path in copy.iterdir()}
     before, began = digest(copy), time.perf_counter()

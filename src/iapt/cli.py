@@ -1,7 +1,6 @@
 """The command `iapt`."""
 
 import argparse
-import difflib
 import os
 import shlex
 import signal
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import iapt
-from iapt import runs
+from iapt import parameters, runs
 from iapt.paths import NOTEBOOKS, REPORTS, RESULTS, ROOT, data_folder
 
 if TYPE_CHECKING:
@@ -50,9 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(HELP)
         return 0
     if not given[0].startswith("-") and given[0] not in commands:
-        near = difflib.get_close_matches(given[0], commands, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        print(f"iapt: unknown command {given[0]!r}; {hint}Known: {', '.join(commands)}", file=sys.stderr)
+        print(f"iapt: unknown command {given[0]!r}; {parameters.suggest(given[0], commands)}", file=sys.stderr)
         return 2
     options = parser.parse_args(given)
     for number in (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP", "SIGBREAK")):
@@ -232,7 +229,6 @@ def _label(run: runs.Run) -> str:
 
 
 def _list_runs(options: argparse.Namespace) -> int:
-    from iapt import parameters
     from iapt.running import reports
 
     for run in runs.list_all(runs.load()):
@@ -285,7 +281,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _take(publications: list, digests: dict[str, str], published: date | None, options: argparse.Namespace) -> int:
-    from iapt.data import additions
+    from iapt.data import additions, recording
 
     planned = additions.plan(publications, published)
     for addition in planned:
@@ -296,7 +292,7 @@ def _take(publications: list, digests: dict[str, str], published: date | None, o
     if any(addition.doubts for addition in planned) and not options.accept:
         _say("iapt: nothing was written; if the figures marked doubt are right, add --accept", error=True)
         return 1
-    changed = additions.write(planned, digests)
+    changed = recording.write(planned, digests)
     done = f"written: {', '.join(changed)}; now make the reports: iapt report"
     _say(done if changed else "all of it is in the data already; nothing was written")
     return 0

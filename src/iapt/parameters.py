@@ -7,7 +7,7 @@ import ast
 import difflib
 import re
 import tokenize
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from io import StringIO
 
@@ -96,11 +96,14 @@ def validate(
 def find(name: str, defined: dict[str, Parameter]) -> Parameter:
     """The parameter of this name. Raises ParameterError, with the nearest known one, where there is none."""
     if name not in defined:
-        near = difflib.get_close_matches(name, defined, 1)
-        raise ParameterError(
-            f"unknown parameter {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(defined)}"
-        )
+        raise ParameterError(f"unknown parameter {name!r}; {suggest(name, defined)}")
     return defined[name]
+
+
+def suggest(name: str, known: Collection[str]) -> str:
+    """What could have been meant by a name that is not known: `did you mean access? Known: access, areas`."""
+    near = difflib.get_close_matches(name, known, 1)
+    return f"{f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
 
 
 def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:

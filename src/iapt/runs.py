@@ -4,7 +4,6 @@ This module imports nothing heavy, so that listing runs and finding nothing to d
 """
 
 import csv
-import difflib
 import hashlib
 import json
 import os
@@ -181,16 +180,11 @@ def spread(run: Run, each: str = "") -> list[Run]:
     """
     if not run.each and not each:
         return [run]
+    by = run.each or each
     folder = run.name if run.each else f"{run.name}-by-{each}"
     return [
-        replace(
-            run,
-            name=f"{folder}/{value.lower()}",
-            title=title,
-            parameters={**run.parameters, (run.each or each): value},
-            each="",
-        )
-        for value, title in list_values(run.each or each)
+        replace(run, name=f"{folder}/{code.lower()}", title=name, parameters={**run.parameters, by: code}, each="")
+        for code, name in list_values(by)
     ]
 
 
@@ -227,26 +221,23 @@ def select(known: dict[str, Run], names: list[str], settings: list[str], each: s
 
     A name such as `areas/qe1` or `areas/Devon` picks one of a run for each; so does a setting of the parameter that it
     is spread by. With `each`, the runs named are spread by this parameter; where none is named, those of which the
-    list of runs says so. Raises RunError for a name that does not exist, with
-    the nearest known one, and ParameterError for a setting that the notebook refuses.
+    list of runs says so. Raises RunError for a name that does not exist, and ParameterError for a setting that the
+    notebook refuses.
     """
     chosen = []
     for name in names or [name for name, run in known.items() if not each or run.each == each]:
         base, _, part = name.partition("/")
         if base not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            raise RunError(
-                f"unknown run {name!r}; {f'did you mean {near[0]}? ' if near else ''}Known: {', '.join(known)}"
-            )
+            raise RunError(f"unknown run {name!r}; {parameters.suggest(name, known)}")
         if each and (part or known[base].each not in ("", each)):
             raise RunError(f"{name} cannot be made for each {each}; a run without a value of its own can")
-        set_by_hand = known[base].each in {setting.partition("=")[0] for setting in settings}
-        runs = (
-            [replace(known[base], each="")]
-            if set_by_hand and not part
-            else spread(known[base], each if not part else "")
-        )
-        chosen += [replace(run, asked=_ask(base, run, each)) for run in (_pick(runs, base, part) if part else runs)]
+        if part:
+            runs = _pick(spread(known[base]), base, part)
+        elif known[base].each in {setting.partition("=")[0] for setting in settings}:
+            runs = [replace(known[base], each="")]
+        else:
+            runs = spread(known[base], each)
+        chosen += [replace(run, asked=_ask(base, run, each)) for run in runs]
     if not chosen:
         raise RunError(f"no run is made for each {each}; name one, such as: iapt report RUN --each {each}")
     return [_apply(run, settings) for run in chosen] if settings else chosen
@@ -264,7 +255,7 @@ def _pick(runs: list[Run], base: str, part: str) -> list[Run]:
             raise RunError(f"unknown run {f'{base}/{part}'!r}; {error}; all are listed by: iapt runs") from None
         found = [run for run in runs if run.parameters["area"] == code]
     if not found:
-        why = "no figures are held of this area yet" if len(runs) > 1 else f"{base} is one run"
+        why = "no figures are held for this area yet" if len(runs) > 1 else f"{base} is one run"
         raise RunError(f"unknown run {f'{base}/{part}'!r}; {why}")
     return found
 
@@ -283,9 +274,8 @@ def _apply(run: Run, settings: Iterable[str]) -> Run:
             raise RunError(f"--set takes name=value; found {setting!r}")
         given[name] = parameters.parse(text, parameters.find(name, defined))
         if "/" in run.name and name in run.parameters and given[name] != run.parameters[name]:
-            raise RunError(
-                f"{run.name} is made for {name}={run.parameters[name]}; name the run without it to set another"
-            )
+            said = f"{run.name} is made for {name}={run.parameters[name]}"
+            raise RunError(f"{said}; name the run without it to set another")
     suffix = re.sub(r"[^\w.-]+", "-", "-".join(f"{name}-{value}" for name, value in given.items()))
     if len(suffix) > LONGEST:
         suffix = f"{suffix[:LONGEST]}-{digest(suffix)[:8]}"

@@ -149,7 +149,7 @@ def show_ratio(pairs: int) -> None:
                 f"{'':10} {ours:9.1f} s {theirs:20.1f} s {ratios[-1]:13.3f}    peak {ours_peak:.0f} MB against "
                 f"{peak[0]:.0f} MB; nothing changed {unchanged:.2f} s"
             )
-    print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.25)")
+    print(f"median ratio {statistics.median(ratios):.3f} of {pairs} pairs (goal 0.16)")
 
 
 def time_copies(name: str, number: int) -> tuple[float, float]:

@@ -61,8 +61,8 @@ STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.sta
 """Every setting, from matplotlib's own defaults, so that no user's settings change a chart."""
 WIDE, NARROW = 6.8, 3.75
 """Inches across: on a page, and on a telephone, where 3.75 inches are its 360 pixels."""
-MARGIN, GAP = 6, 20
-"""Points around the picture, and between rows of panels below the years of their axis."""
+MARGIN = 6
+"""Points around the picture."""
 
 
 class About(TypedDict, total=False):
@@ -103,14 +103,17 @@ class Panel:
         """A label to the right of a point; labels are moved apart when the chart is laid out."""
         self.labels.append((x, y, text, colour))
 
-    def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **style: object) -> None:
-        """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text."""
-        self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | style)
+    def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
+        """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.
+
+        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle` and its `size`.
+        """
+        self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | how)
 
 
 @dataclass
 class Chart:
-    """A chart. `data` is what is drawn; `alt` says what a sighted reader sees, with the numbers; `caption` where from."""
+    """A chart. `data` is what is drawn; `alt` says what a sighted reader sees, with the numbers; `caption` its sources."""
 
     name: str
     title: str
@@ -140,7 +143,7 @@ class Chart:
         return panel
 
     def take(self, figure: Figure) -> None:
-        """Make a finished figure that of this chart. Each of its axes is a panel under its title if all are of one size."""
+        """Make a finished figure that of this chart. Axes of one size become panels under their titles."""
         figure.set_layout_engine("none")
         self.figure, bounds = figure, [tuple(np.round(axes.get_position().bounds, 3)) for axes in figure.axes]
         self.columns = len({x for x, *_ in bounds})
@@ -237,7 +240,8 @@ class Chart:
         foot = wrap(self.caption, inner, SMALL)
         headings = [wrap(panel.heading, across - 8, UNIT, True) for panel in self.panels]
         top = MARGIN + 18 * len(title) + 13 * len(unit) + 8
-        over = 14 * max(map(len, headings)) + 6 + 13 * any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
+        named_above = any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
+        over = 14 * max(map(len, headings)) + 6 + 13 * named_above
         under = 20 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + 11 * (self._name_ticks(across) - 1)
         bottom = 11.5 * len(foot) + 2 * MARGIN
         heights = [self._height(panel, rows, columns, width) for panel in self.panels]
@@ -312,8 +316,8 @@ class Chart:
         if panel.across:
             self._placed.append(
                 self.figure.text(
-                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)), transform=POINTS,
-                    ha="right", va="top", fontsize=SMALL, color=QUIET,
+                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
+                    transform=POINTS, ha="right", va="top", fontsize=SMALL, color=QUIET,
                 )
             )  # fmt: skip
         for draw in panel.late:

@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 
 from iapt import data, words
-from iapt.charts.chart import COLOURS, OTHERS, QUIET, SMALL, TARGET_INK, About, Chart, Panel, middle, scale_axis, write_value
+from iapt.charts.chart import (
+    COLOURS, OTHERS, QUIET, SMALL, TARGET_INK, About, Chart, Panel, middle, scale_axis, write_value,
+)  # fmt: skip
 from iapt.data import periods
 
 FEW = 60
@@ -107,7 +109,7 @@ class LineChart(Chart):
     def add_band(
         self, low: pd.Series, high: pd.Series, label: str, *, colour: str, alpha: float = 0.2, column: str = ""
     ) -> "LineChart":
-        """A shaded band between two series, such as an interval; `column` names it in the data, after `low` and `high`."""
+        """A shaded band between two series, such as an interval; in the data `low` and `high` stand before `column`."""
         low, high = low.astype(float), high.astype(float)
         self.axes.fill_between(
             [middle(period) for period in low.index], low, high, color=colour, alpha=alpha, linewidth=0, zorder=1
@@ -129,7 +131,8 @@ class LineChart(Chart):
         for year, goal in targets["target"].astype(float).items():
             end = middle(year)
             start = max(start, end - 4)
-            self.axes.plot([start, end], [goal] * 2, color=COLOURS["target"], linewidth=1.3, linestyle=(0, (4, 2)), zorder=2)
+            dashes = {"color": COLOURS["target"], "linewidth": 1.3, "linestyle": (0, (4, 2))}
+            self.axes.plot([start, end], [goal] * 2, zorder=2, **dashes)
             self.axes.scatter([end], [goal], marker="D", s=28, color=COLOURS["target"], zorder=5)
             self.panels[0].tag(end, goal, f"target {write_value(goal, self.scale)}", TARGET_INK, NEAR)
             start = end
@@ -207,7 +210,12 @@ def panels(
 
 
 def fan(
-    observed: pd.Series, quantiles: pd.DataFrame, *, label: str = "forecast", height: float = 3.6, **about: Unpack[About]
+    observed: pd.Series,
+    quantiles: pd.DataFrame,
+    *,
+    label: str = "forecast",
+    height: float = 3.6,
+    **about: Unpack[About],
 ) -> LineChart:
     """A forecast as bands around its median, joined to what was observed.
 
@@ -226,7 +234,8 @@ def fan(
         label_band = f"{share}% of the simulated paths"
         chart.add_band(joined[level], joined[round(1 - level, 6)], label_band, colour=colour, column=share)
     chart.panels[0].labels.clear()
-    chart.note("Bands hold " + words.listed(f"{100 * (1 - 2 * level):.0f}%" for level in levels) + " of the simulated paths.")
+    shares = words.listed(f"{100 * (1 - 2 * level):.0f}%" for level in levels)
+    chart.note(f"Bands hold {shares} of the simulated paths.")
     return chart.add_line(joined[0.5], label, colour=colour, style="dashed", column="median")
 
 
@@ -236,7 +245,14 @@ BY = {"year": "financial year", "quarter": "quarter of the financial year", "mon
 
 
 def open_chart(
-    frame: pd.DataFrame, height: float, *, title: str, unit: str, name: str = "", measures: Sequence[str] = (), as_of: str = ""
+    frame: pd.DataFrame,
+    height: float,
+    *,
+    title: str,
+    unit: str,
+    name: str = "",
+    measures: Sequence[str] = (),
+    as_of: str = "",
 ) -> LineChart:
     """A chart without axes that knows what it rests on.
 

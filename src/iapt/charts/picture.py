@@ -50,7 +50,7 @@ def measure(text: str, size: float, bold: bool = False) -> float:
 
 
 def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
-    """The text in lines no wider than so many points, but for words that are wider; `Q4 2025/26` and the like are words."""
+    """The text in lines no wider than so many points, but for wider words; `Q4 2025/26` is one word."""
     lines: list[str] = []
     for word in re.sub(r"(?<=\bQ\d) (?=\d{4})|(?<=\d) (?=million)", "\u00a0", text).split(" "):
         if lines and measure(f"{lines[-1]} {word}", size, bold) <= width:
@@ -62,7 +62,7 @@ def wrap(text: str, width: float, size: float, bold: bool = False) -> list[str]:
 
 @dataclass
 class Mark:
-    """A shape with its fill and what hovering over it shows, or a text, or an image with the place of its lower left."""
+    """A shape with its fill and what hovering over it shows, or a text, or an image with its lower left corner."""
 
     gc: GraphicsContextBase
     path: Path | None = None
@@ -119,7 +119,9 @@ class Pen(RendererBase):
             kept.set_clip_rectangle(clip.frozen())
         return kept
 
-    def draw_path(self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: tuple | None = None) -> None:
+    def draw_path(
+        self, gc: GraphicsContextBase, path: Path, transform: Transform, rgbFace: tuple | None = None
+    ) -> None:
         title = next(self._current, "")
         if title or _is_visible(gc, rgbFace):
             shape = path.cleaned(transform, remove_nans=True, curves=True)
@@ -240,7 +242,8 @@ def _write_shape(mark: Mark, height: float, clips: dict[tuple, str], name: str) 
     end = f"><title>{html.escape(mark.title, quote=False)}</title></{{}}>" if mark.title else "/>"
     if len(seen) == 25 and Path.CURVE4 in codes:
         x, y = (low + high) / 2
-        return f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{_number((high - low)[0] / 2)}"{style}{end.format("circle")}'
+        radius = _number((high - low)[0] / 2)
+        return f'<circle cx="{_number(x)}" cy="{_number(y)}" r="{radius}"{style}{end.format("circle")}'
     return f'<path d="{_write_path(mark.path)}"{style}{end.format("path")}'
 
 

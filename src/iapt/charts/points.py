@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from iapt import words
-from iapt.charts.chart import COLOURS, INK, OTHERS, QUIET, SMALL, About, Chart, Panel, scale_axis, write_value
+from iapt.charts.chart import COLOURS, INK, OTHERS, QUIET, SMALL, About, Chart, scale_axis, write_value
 from iapt.charts.lines import LineChart, open_chart
 from iapt.charts.picture import measure
 from iapt.charts.places import AROUND
@@ -78,7 +78,8 @@ def bars(
     axes.set_xlim(-0.6, len(values) - 0.4)
     scale_axis(axes.yaxis, chart.scale)
     axes.set_xticks(range(len(names)), names, fontsize=9)
-    panel.late.append(lambda room: _write_values(chart, texts, room / (len(values) + 0.2) * (wide if wide < 0.7 else 1)))
+    share = (1 if len(values.columns) == 1 else wide) / (len(values) + 0.2)
+    panel.late.append(lambda room: _write_values(chart, texts, room * share))
     said = [f"{name} {words.listed(map(write, row.dropna()))}" for name, (_, row) in zip(names, values.iterrows())]
     chart.said = [f"Bars: {'; '.join(said)}."]
     return chart
@@ -115,7 +116,10 @@ def intervals(
     axes, panel, y = chart.axes, chart.panels[0], np.arange(len(frame))[::-1]
     values = frame[["value", "low", "high"]].astype(float)
     write = lambda value: write_value(value, chart.scale)
-    said = [f"{_say(key)} {write(v)} ({low:.1f} to {high:.1f})" for key, (v, low, high) in zip(frame.index, values.to_numpy())]
+    said = [
+        f"{_say(key)} {write(value)} ({low:.1f} to {high:.1f})"
+        for key, (value, low, high) in zip(frame.index, values.to_numpy())
+    ]
     axes.hlines(y, values["low"], values["high"], color=colour, linewidth=2.2, alpha=0.45, zorder=2)
     chart.tips.append((axes.scatter(values["value"], y, s=30, color=colour, zorder=3), said))
     for height, value in zip(y, values["value"]):
@@ -128,7 +132,8 @@ def intervals(
         panel.tag(reference[0], 1, reference[1], INK, [(0, 3), (-1, 3), (1, 3)], where="top")
     axes.grid(axis="y", visible=False)
     axes.grid(axis="x", visible=True)
-    panel.rows, panel.right = [_say(label) for label in frame.index], 10 + max(measure(write(v), SMALL) for v in values["value"])
+    panel.rows = [_say(label) for label in frame.index]
+    panel.right = 10 + max(measure(write(value), SMALL) for value in values["value"])
     axes.set_yticks(y, panel.rows, fontsize=9)
     axes.set_ylim(-0.6, len(frame) - 0.4)
     scale_axis(axes.xaxis, chart.scale)
@@ -202,8 +207,10 @@ def scatter(
         chart.panels[0].label(ends[1], ends[1] + step, label, tone)
     scale_axis(axes.xaxis, chart.scale)
     _draw_points(chart, frame[x], frame[y], named or {}, colour, across, hollow)
-    spans = [f"{text} {write_value(low, chart.scale)} to {write_value(high, chart.scale)}"
-             for text, low, high in (("across", *frame[x].agg(["min", "max"])), ("up", *frame[y].agg(["min", "max"])))]  # fmt: skip
+    spans = [
+        f"{text} {write_value(values.min(), chart.scale)} to {write_value(values.max(), chart.scale)}"
+        for text, values in (("across", frame[x]), ("up", frame[y]))
+    ]
     chart.said = [f"Scatter of {len(frame)} points: {', '.join(spans)}. Named: {chart.said[-1]}."]
     return chart.note("Axes do not start at zero.")
 
@@ -224,7 +231,7 @@ def _draw_points(
     """Points, the named ones in colour over the others; what is said of those is added to the alternative text."""
     axes, panel, grey = chart.axes, chart.panels[0], COLOURS["plain"]
     scale_axis(axes.yaxis, chart.scale)
-    panel.across = f"{across} →"
+    panel.across = f"{across}\u00a0→"
     own = x.index.isin(list(named))
     names = chart.drawn["name"].tolist() if "name" in chart.drawn else [str(key) for key in x.index]
     texts = np.array([f"{name}: {write_value(value, chart.scale)}" for name, value in zip(names, y)], dtype=object)
@@ -236,4 +243,5 @@ def _draw_points(
             chart.tips.append((drawn, list(texts[flags])))
     for key, text in named.items():
         panel.tag(x[key], y[key], text, colour, AROUND)
-    chart.said.append(words.listed([f"{text} {write_value(y[key], chart.scale)}" for key, text in named.items()] or ["none"]))
+    said = [f"{text} {write_value(y[key], chart.scale)}" for key, text in named.items()]
+    chart.said.append(words.listed(said or ["none"]))

@@ -70,7 +70,7 @@ def find_conflicts(known: pd.DataFrame) -> list[str]:
             group = group.sort_values("available", ascending=False)
             size = 100 * (group["value"].max() / max(group["value"].min(), 1e-9) - 1)
             values = " against ".join(f"{row.value:,.10g} ({row.source})" for row in group.itertuples())
-            conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g} %: {values}"))
+            conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g}%: {values}"))
     return [text for _, text in sorted(conflicts, key=lambda conflict: -conflict[0])]
 
 

@@ -135,10 +135,16 @@ def _check_figures(
     yield from find(file, rows, kinds.eq("average") & (values > 1000), "value", say)
 
 
+def list_parts(measures: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs of a count and one that it is part of: what is taken from it, what is a share of it, and `PARTS`."""
+    differences, rates = measures[measures["kind"] == "difference"], measures[measures["kind"] == "rate"]
+    shares = zip(rates["numerator"], rates["denominator"])
+    return list(dict.fromkeys([*zip(differences["denominator"], differences["numerator"]), *PARTS, *shares]))
+
+
 def _check_parts(file: str, rows: pd.DataFrame, measures: pd.DataFrame, unit: int) -> Iterator[Problem]:
     """A count is at most what it is part of: what it is a share of, or what it is taken from, for the same place."""
-    differences, rates = measures[measures["kind"] == "difference"], measures[measures["kind"] == "rate"]
-    pairs = [*zip(differences["denominator"], differences["numerator"]), *PARTS, *zip(rates["numerator"], rates["denominator"])]
+    differences, pairs = measures[measures["kind"] == "difference"], list_parts(measures)
     rows = rows[rows["measure"].isin({measure for pair in pairs for measure in pair})]
     place = [name for name in rows if name not in ("measure", "value", "note", "rounded_to")]
     slack = rows["rounded_to"].fillna(unit) - 1 if "rounded_to" in rows else unit - 1
@@ -148,7 +154,7 @@ def _check_parts(file: str, rows: pd.DataFrame, measures: pd.DataFrame, unit: in
         for part, total in ((value, value[made.numerator] - value[made.denominator]),
                             (slack, slack[made.numerator] + slack[made.denominator])):  # fmt: skip
             part[made.measure] = part[made.measure].fillna(total) if made.measure in part else total
-    for part, whole in dict.fromkeys(pairs):
+    for part, whole in pairs:
         if part in row and whole in value:
             above = value[part] > value[whole] + slack[part] + slack[whole]
             for case in above[above].index:

@@ -233,7 +233,8 @@ def check_target(target: float) -> None:
 
 def check_members(members: Sequence[Member], beside: Sequence[Member]) -> tuple[tuple[Member, ...], tuple[Member, ...]]:
     """Both as tuples; ValueError where a name is unknown, given twice or not to be pooled."""
-    members, beside = ((part,) if isinstance(part, str) or callable(part) else tuple(part) for part in (members, beside))
+    alone = lambda part: isinstance(part, str) or callable(part)
+    members, beside = ((part,) if alone(part) else tuple(part) for part in (members, beside))
     names = [name_of(member) for member in (*members, *beside)]
     for member in (*members, *beside):
         if not callable(member) and member not in MODELS:

@@ -19,8 +19,8 @@ def working_days(months: pd.PeriodIndex) -> pd.Series:
     """Mondays to Fridays of each month, less the bank holidays of England."""
     ends = pd.period_range(months.min(), months.max() + 1).to_timestamp().to_numpy().astype("datetime64[D]")
     closed = _bank_holidays(months.min().year, months.max().year)
-    counted = pd.Series(np.busday_count(ends[:-1], ends[1:], holidays=closed), pd.period_range(months.min(), months.max()))
-    return counted[months]
+    days = np.busday_count(ends[:-1], ends[1:], holidays=closed)
+    return pd.Series(days, pd.period_range(months.min(), months.max()))[months]
 
 
 @cache

@@ -115,14 +115,10 @@ class Child:
         if said:
             message, warnings, retry = said
             return Outcome(message, seconds, warnings, retry)
-        code = self._process.exitcode
-        reason = (
-            f"took longer than {self.limit} seconds"
-            if not ended
-            else f"the run was killed by signal {-code} (out of memory?)"
-            if code < 0
-            else f"the run ended with code {code}"
-        )
+        code, reason = self._process.exitcode, f"took longer than {self.limit} seconds"
+        if ended:
+            signalled = f"the run was killed by signal {-code} (out of memory?)"
+            reason = signalled if code < 0 else f"the run ended with code {code}"
         return Outcome(failures.explain(reason, self.staging / "report" / "notebook.ipynb"), seconds)
 
     def end(self) -> None:
@@ -155,9 +151,8 @@ def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool, 
         end_with_parent(above or os.getppid())
         said.send(("", tuple(work(report)), False))
     except BaseException as error:
-        said.send(
-            (failures.explain(error, report / "notebook.ipynb"), (), isinstance(error, failures.KernelNotStarted))
-        )
+        message = failures.explain(error, report / "notebook.ipynb")
+        said.send((message, (), isinstance(error, failures.KernelNotStarted)))
 
 
 def end_family(leader: int) -> None:

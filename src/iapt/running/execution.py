@@ -68,11 +68,8 @@ def normalise(notebook) -> None:
         if "outputs" in cell:
             cell.outputs = _merge_streams(cell.outputs)
         for output in cell.get("outputs", []):
-            if len(output.get("text", "")) > LONGEST_OUTPUT:
-                output.text = (
-                    f"{output.text[:LONGEST_OUTPUT]}\n[{len(output.text) - LONGEST_OUTPUT:,} more characters were "
-                    "printed]\n"
-                )
+            if (more := len(output.get("text", "")) - LONGEST_OUTPUT) > 0:
+                output.text = f"{output.text[:LONGEST_OUTPUT]}\n[{more:,} more characters were printed]\n"
             if output.get("name") == "stderr":
                 output.text = re.sub(r"^/\S{0,300}ipykernel_\d+/\d+\.py:", "line ", output.text, flags=re.MULTILINE)
                 output.text = re.sub(r"^/\S{0,300}/([\w.-]+/[\w.-]+\.py:\d+: )", r"\1", output.text, flags=re.MULTILINE)
@@ -96,20 +93,16 @@ def _merge_streams(outputs: list) -> list:
 def collect_warnings(notebook) -> list[str]:
     """The different lines that a notebook printed to its error output, with how often each came."""
     lines: Counter[str] = Counter()
-    for text in (
-        output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.get("name") == "stderr"
-    ):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    for text in (output.text for output in outputs if output.get("name") == "stderr"):
         warned = False
         for line in filter(str.strip, text.splitlines()):
             if not (warned and line.startswith("  ")):  # the line of code that follows a warning
                 lines[_word_warning(line)] += 1
             warned = "Warning: " in line
     told = [f"{line} ({times} times)" if times > 1 else line for line, times in lines.items()]
-    return (
-        told
-        if len(told) <= MOST_WARNINGS
-        else [*told[:MOST_WARNINGS], f"and {len(told) - MOST_WARNINGS} more, in its notebook"]
-    )
+    more = len(told) - MOST_WARNINGS
+    return [*told[:MOST_WARNINGS], *([f"and {more} more, in its notebook"] if more > 0 else [])]
 
 
 def _word_warning(line: str) -> str:

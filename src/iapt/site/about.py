@@ -11,29 +11,16 @@ import yaml
 from iapt import data, runs
 from iapt.data import periods
 from iapt.paths import ROOT
+from iapt.site import AROUND, OF_AREAS
 
 SITE = "NHS talking therapies in England"
 ADDRESS = "IAPT_SITE"
 """The environment variable that holds the address at which the site is published."""
-AROUND = (
-    ("method", "Data and method"),
-    ("glossary", "Glossary"),
-    ("sources", "Sources"),
-    ("downloads", "Downloads"),
-    ("changes", "What changed"),
-)
-"""Pages of every site, by their folder."""
-OF_AREAS = (
-    ("areas", "All areas"),
-    ("areas/compare", "Compare areas"),
-    ("areas/map", "Map of areas"),
-)
-"""Pages of a site with reports of areas."""
 
 
 @cache
 def citation() -> dict:
-    """The authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it says nothing."""
+    """Authors (as text), title, version, licence, date and repository of CITATION.cff; empty where it has none."""
     told = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     names = [
         person.get("name") or f"{person.get('given-names', '')} {person['family-names']}".strip()
@@ -62,21 +49,17 @@ def write_day(day: str) -> str:
 
 def dates() -> dict[str, str]:
     """The newest month of the figures and the day on which figures last changed, for people."""
-    return {"figures_to": periods.label(data.newest_month()), "changed": write_day(data.load()["changes"]["added"].max())}
+    return {
+        "figures_to": periods.label(data.newest_month()),
+        "changed": write_day(data.load()["changes"]["added"].max()),
+    }
 
 
-def menu(there: Iterable[str], here: str) -> list[dict]:
-    """The groups of the menu, each with its title and links: to the reports named, and to the pages around them.
-
-    `here` is the folder of the page on which the menu stands.
-    """
+def menu(there: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The groups of the menu: folder and title of the reports named, and of the pages around them."""
     bases = {name.partition("/")[0] for name in there}
-    groups: dict[str, list] = {}
+    groups: dict[str, dict] = {}
     for run in runs.load().values():
         if run.name in bases:
-            groups.setdefault(run.group, []).extend(OF_AREAS if run.each else [(run.name, run.title)])
-    groups["Data"] = list(AROUND)
-    return [
-        {"title": title, "links": [{"path": path, "title": text, "here": path == here} for path, text in links]}
-        for title, links in groups.items()
-    ]
+            groups.setdefault(run.group, {}).update(OF_AREAS if run.each else {run.name: run.title})
+    return groups | {"Data": {name: title for name, title in AROUND.items() if groups or name != "downloads"}}

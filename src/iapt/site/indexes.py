@@ -107,7 +107,7 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
         description=ABOUT,
         picture=figure and f"access/figures/{figure}.png",
         groups=groups,
-        areas=listed["areas"].group if any(name.startswith("areas/") for name in there) else "",
+        areas=listed["areas"].group if any(name.startswith("areas/") for name in there) else None,
         figures=list_headlines() if answer else [],
         reports=there,
         answer=pages.to_html(answer),

@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from iapt import words
 from iapt.charts import picture
 from iapt.charts.picture import measure, wrap
-from iapt.charts.places import in_points, place_labels, place_tags
+from iapt.charts.places import place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -109,7 +109,8 @@ class Panel:
     def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
         """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.
 
-        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle` and its `size`.
+        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle`, and the text where
+        the axes are narrow (`short`).
         """
         self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | how)
 
@@ -320,12 +321,9 @@ class Chart:
         elif isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
             _thin_ticks(axes, wide)
         if panel.across:
-            self._placed.append(
-                self.figure.text(
-                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
-                    transform=in_points(axes), ha="right", va="top", fontsize=SMALL, color=QUIET,
-                )
-            )  # fmt: skip
+            text, below = "\n".join(wrap(panel.across, across - 110, SMALL)), {"textcoords": "offset points", "va": "top"}
+            style = {"ha": "right", "fontsize": SMALL, "color": QUIET}
+            self._placed.append(axes.annotate(text, (1, 0), (0, -20), "axes fraction", **below, **style))
         for draw in panel.late:
             self._placed += draw(wide)
         beside, taken = place_labels(axes, labels, 5 if panel.heading else 12)

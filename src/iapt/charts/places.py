@@ -62,8 +62,9 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
     inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
     for tag in sorted(tags, key=lambda tag: tag.get("angle", 0)):
-        size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
-        lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
+        size, angle, where = 8.5, tag.get("angle", 0), tag.get("where", "data")
+        text = tag["text"] if frame.width > 240 else tag.get("short", tag["text"])
+        lines = wrap(text, min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
         extent = [max(measure(line, size) for line in lines), 1.1 * size * len(lines)]
         spot = places[where].transform(tag["at"])
         room = np.array(extent[::-1] if angle else extent)

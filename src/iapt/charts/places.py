@@ -20,7 +20,7 @@ AROUND = [
 """Where the name of a point may stand, the best first."""
 
 
-def in_points(axes: Axes) -> Transform:
+def _in_points(axes: Axes) -> Transform:
     """For artists whose places are points from the lower left of the figure."""
     return Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
 
@@ -45,7 +45,7 @@ def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Ar
         boxes.append(Bbox.from_extents(right, height - half, right + widest, height + half))
         drawn += [
             axes.figure.text(
-                right, height, "\n".join(lines), transform=in_points(axes), color=colour, fontsize=9,
+                right, height, "\n".join(lines), transform=_in_points(axes), color=colour, fontsize=9,
                 weight="bold", linespacing=1.12, va="center",
             ),
             _add_line(axes, [(x + 4, y), (right - 2, height)], colour),
@@ -76,7 +76,7 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
         taken.append(box)
         drawn.append(
             axes.figure.text(
-                *(box.min + box.max) / 2, "\n".join(lines), transform=in_points(axes), fontsize=size,
+                *(box.min + box.max) / 2, "\n".join(lines), transform=_in_points(axes), fontsize=size,
                 color=tag["colour"], rotation=angle, ha="center", va="center", linespacing=1.1,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.75},
             )
@@ -87,7 +87,8 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
 
 
 def _add_line(axes: Axes, ends: list, colour: str) -> Artist:
-    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=in_points(axes)))
+    line = Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=_in_points(axes))
+    return axes.figure.add_artist(line)
 
 
 def _sample(axes: Axes) -> np.ndarray:

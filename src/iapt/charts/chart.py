@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from iapt import words
 from iapt.charts import picture
 from iapt.charts.picture import measure, wrap
-from iapt.charts.places import in_points, place_labels, place_tags
+from iapt.charts.places import place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -109,7 +109,8 @@ class Panel:
     def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
         """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.
 
-        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle` and its `size`.
+        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle`, and the text where
+        the axes are narrow (`short`).
         """
         self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | how)
 
@@ -210,11 +211,8 @@ class Chart:
         name = self.name + ("-narrow" if width < WIDE else "")
         with mpl.rc_context(STYLE):
             self._lay_out(width)
-            draw = {
-                "svg": lambda: picture.to_svg(self.figure, name, self.alt, titles).encode(),
-                "png": lambda: picture.to_png(self.figure),
-            }
-            return [draw[kind]() for kind in kinds]
+            svg = lambda: picture.to_svg(self.figure, name, self.alt, titles).encode()
+            return [picture.to_png(self.figure) if kind == "png" else svg() for kind in kinds]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
         (narrow,), (wide, png) = self._draw(NARROW, "svg"), self._draw(WIDE, "svg", "png")
@@ -239,7 +237,8 @@ class Chart:
                 axis.set_label_coords(0, 0)  # or matplotlib looks twice for a place for what is not there
         width *= 72
         inner = width - 2 * MARGIN
-        columns = len(self.panels) if self.arranged else self._count_columns(width)
+        columns = self.columns if width > 72 * NARROW else max(1, self.columns // 2)
+        columns = len(self.panels) if self.arranged else columns
         across, rows = inner / columns, -(-len(self.panels) // columns)
         title, unit = balance(self.title, inner, TITLE), wrap(self.unit, inner, UNIT)
         foot = wrap(self.caption, inner, SMALL)
@@ -289,9 +288,6 @@ class Chart:
                 highest = max(highest, *(1.25 * size * len(text) for _, text in lines))
         return highest
 
-    def _count_columns(self, width: float) -> int:
-        return self.columns if width > 72 * NARROW else max(1, self.columns // 2)
-
     def _height(self, panel: Panel, rows: int, columns: int, width: float) -> float:
         """How high the axes of a panel are: rows of names as they need, small panels on a telephone less."""
         if panel.rows:
@@ -320,12 +316,9 @@ class Chart:
         elif isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
             _thin_ticks(axes, wide)
         if panel.across:
-            self._placed.append(
-                self.figure.text(
-                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
-                    transform=in_points(axes), ha="right", va="top", fontsize=SMALL, color=QUIET,
-                )
-            )  # fmt: skip
+            text = "\n".join(wrap(panel.across, across - 110, SMALL))
+            style = {"ha": "right", "va": "top", "fontsize": SMALL, "color": QUIET}
+            self._placed.append(axes.annotate(text, (1, 0), (0, -20), "axes fraction", "offset points", **style))
         for draw in panel.late:
             self._placed += draw(wide)
         beside, taken = place_labels(axes, labels, 5 if panel.heading else 12)

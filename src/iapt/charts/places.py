@@ -20,7 +20,7 @@ AROUND = [
 """Where the name of a point may stand, the best first."""
 
 
-def in_points(axes: Axes) -> Transform:
+def _in_points(axes: Axes) -> Transform:
     """For artists whose places are points from the lower left of the figure."""
     return Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
 
@@ -45,7 +45,7 @@ def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Ar
         boxes.append(Bbox.from_extents(right, height - half, right + widest, height + half))
         drawn += [
             axes.figure.text(
-                right, height, "\n".join(lines), transform=in_points(axes), color=colour, fontsize=9,
+                right, height, "\n".join(lines), transform=_in_points(axes), color=colour, fontsize=9,
                 weight="bold", linespacing=1.12, va="center",
             ),
             _add_line(axes, [(x + 4, y), (right - 2, height)], colour),
@@ -62,8 +62,9 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
     inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
     for tag in sorted(tags, key=lambda tag: tag.get("angle", 0)):
-        size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
-        lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
+        size, angle, where = 8.5, tag.get("angle", 0), tag.get("where", "data")
+        text = tag["text"] if frame.width > 240 else tag.get("short", tag["text"])
+        lines = wrap(text, min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
         extent = [max(measure(line, size) for line in lines), 1.1 * size * len(lines)]
         spot = places[where].transform(tag["at"])
         room = np.array(extent[::-1] if angle else extent)
@@ -75,7 +76,7 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
         taken.append(box)
         drawn.append(
             axes.figure.text(
-                *(box.min + box.max) / 2, "\n".join(lines), transform=in_points(axes), fontsize=size,
+                *(box.min + box.max) / 2, "\n".join(lines), transform=_in_points(axes), fontsize=size,
                 color=tag["colour"], rotation=angle, ha="center", va="center", linespacing=1.1,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.75},
             )
@@ -86,7 +87,8 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
 
 
 def _add_line(axes: Axes, ends: list, colour: str) -> Artist:
-    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=in_points(axes)))
+    line = Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=_in_points(axes))
+    return axes.figure.add_artist(line)
 
 
 def _sample(axes: Axes) -> np.ndarray:

@@ -79,10 +79,12 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
     for trial in range(ROUNDS):
         process = tiny.start(two if victim == "parent" else two[:1], out, force=True)
         if victim == "child":
-            (child,) = tiny.wait_until(psutil.Process(process.pid).children)
+            below = psutil.Process(process.pid).children
+            found = tiny.wait_until(lambda: below() or (None if process.is_alive() else ["it has come and gone"]))
             time.sleep(moments.uniform(0, 0.7))
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+            if process.is_alive():
+                with suppress(psutil.NoSuchProcess):
+                    found[0].kill()
             process.join(30)
             (result,) = tiny.read_results(out)
             assert result.state == "made" or "killed by signal 9" in result.message

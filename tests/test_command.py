@@ -72,6 +72,15 @@ def test_an_output_that_takes_nothing_ends_in_one_line():
     assert done.returncode == 3 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
 
 
+def test_few_file_handles_are_told_before_a_kernel_starts(tmp_path):
+    import resource
+
+    few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))}
+    done = call("report", "access", "--out", str(tmp_path / "out"), **few)
+    expected = "iapt: only 64 files may be open at once here; allow more first: ulimit -n 128\n"
+    assert (done.returncode, done.stderr) == (2, expected) and not list((tmp_path / "out").iterdir())
+
+
 def test_papermill_alone_ends_in_the_message(tmp_path):
     command = [sys.executable, "-m", "papermill", ROOT / "notebooks" / "01_access.ipynb", tmp_path / "out.ipynb"]
     done = subprocess.run([*command, "-p", "as_of", "2020-02-30"], capture_output=True, text=True, check=False)

@@ -71,11 +71,11 @@ class LineChart(Chart):
         if rows.empty:
             return
         rows = rows[(rows["period"] > index[0]) & (rows["period"] <= index[-1])].drop_duplicates("label")
-        spots = sorted((middle(row.period) - BREAK_MARGIN[frequency], row.short) for row in rows.itertuples())
-        for x, text in spots:
+        for row in rows.sort_values("period").itertuples():
+            x = middle(row.period) - BREAK_MARGIN[frequency]
             panel.axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-            panel.tag(x, 1, text, QUIET, ALONG, where="top", angle=90)
-        if spots:
+            panel.tag(x, 1, row.short if panel.heading else row.label, QUIET, ALONG, where="top", angle=90)
+        if len(rows):
             self.note("Dotted lines mark breaks in the counting, described in Data and method.")
 
     def _keep(self, panel: Panel, column: str, y: pd.Series, origin: pd.DataFrame) -> None:

@@ -17,7 +17,7 @@ COLUMNS |= {"unit": "Unit", "basis": "Basis", "source": "Source"}
 SOURCE = {"id": "Source", "title": "Title", "publisher": "Publisher", "published": "Published", "url": "Address"}
 SOURCE |= {"via": "Read in", "licence": "Licence", "note": "Note"}
 NOTES = (
-    "One row is one figure. Where sources differ, it is the one in use. The page on data and method says how we choose.",
+    "One row is one figure. Where sources differ, it is the one in use: see the page on data and method.",
     "Basis says whether a figure was published, is a sum of published months, or is a rate worked out from counts.",
     "Counts are of referrals, so one person can be counted more than once. Rates are in per cent.",
     "NHS England rounds the figures of areas to the nearest 5.",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from iapt import data, models, runs, words
-from iapt.data import fy
+from iapt.data import fy, periods
 from iapt.data.memory import remember
 from iapt.paths import ROOT
 from iapt.site import AROUND, about, areas, downloads, links, pages
@@ -107,7 +107,7 @@ def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
         description=ABOUT,
         picture=figure and f"access/figures/{figure}.png",
         groups=groups,
-        areas=listed["areas"].group if any(name.startswith("areas/") for name in there) else "",
+        areas=listed["areas"].group if any(name.startswith("areas/") for name in there) else None,
         figures=list_headlines() if answer else [],
         reports=there,
         answer=pages.to_html(answer),
@@ -139,7 +139,8 @@ def list_headlines() -> list[dict[str, str]]:
             value, direction = words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}"
         else:
             value, direction = words.million(now), words.compare(now, before, before_this)
-        shown.append({"report": report, "label": label, "value": value, "direction": f"{direction}.", "standard": standard})
+        told = {"value": value, "direction": f"{direction}.", "standard": standard}
+        shown.append({"report": report, "label": label} | told)
     return shown
 
 
@@ -157,36 +158,38 @@ def show(table: words.Table) -> str:
     return pages.mend_table(table._repr_mimebundle_()["text/html"])
 
 
+def tabulate(called: str, caption: str, frame: pd.DataFrame, /, **columns: str) -> words.Table:
+    """The named columns of a table of the data as a table of the site, under the titles given for them."""
+    return words.Table(called, caption, frame[list(columns)].rename(columns=columns))
+
+
 def list_method() -> dict[str, str]:
     """The tables of the page on data and method, as HTML: what is counted, targets, breaks, scores of the models."""
-    tables = data.load()
-    titles = tables["sources"].set_index("id")["title"]
-    targets = tables["targets"].assign(
-        year=tables["targets"]["year"].str.replace("-", "/").replace("", None),
-        source=tables["targets"]["source"].map(titles),
+    measures, targets, breaks = (data.load()[name] for name in ("measures", "targets", "breaks"))
+    titles = data.load()["sources"].set_index("id")["title"]
+    measures = measures.assign(definition=measures["definition"].map(pages.write_years))
+    targets = targets.assign(
+        year=targets["year"].map(pages.write_years).replace("", None),
+        note=targets["note"].map(pages.write_years),
+        source=targets["source"].map(titles),
     )
-    asked = {
-        "measures": (
-            "Every measure",
-            tables["measures"],
-            {"label": "Measure", "unit": "Unit", "definition": "Definition"},
+    breaks = breaks.assign(
+        period=breaks["period"].map(lambda month: periods.label(periods.parse(month, "month"))),
+        description=breaks["description"].map(pages.write_years),
+    )
+    shown = (
+        tabulate("measures", "Every measure", measures, label="Measure", unit="Unit", definition="Definition"),
+        tabulate(
+            "targets", "National targets and standards", targets,
+            name="Target", value="Value", unit="Unit", year="Year", note="How it was set", source="Source",
         ),
-        "targets": (
-            "National targets and standards",
-            targets,
-            {"name": "Target", "value": "Value", "unit": "Unit", "year": "Year", "note": "How it was set", "source": "Source"},
+        tabulate(
+            "breaks", "Breaks in the series", breaks,
+            period="From", label="Break", description="What changed", url="Source",
         ),
-        "breaks": (
-            "Breaks in the series",
-            tables["breaks"],
-            {"period": "From", "label": "Break", "description": "What changed", "url": "Source"},
-        ),
-    }  # fmt: skip
-    shown = {
-        name: words.Table(name, caption, frame[list(columns)].rename(columns=columns))
-        for name, (caption, frame, columns) in asked.items()
-    }
-    return {name: show(table) for name, table in (shown | {"card": _list_model_card()}).items()}
+        _list_model_card(),
+    )  # fmt: skip
+    return {table.name: show(table) for table in shown}
 
 
 def _list_model_card() -> words.Table:
@@ -203,15 +206,17 @@ def list_sources() -> words.Table:
     """All source cards."""
     cards = data.load()["sources"]
     lag = cards["lag_days"].map("{:.0f} days after each period".format)
-    published = cards["published"].str.replace("-", "\u2011").where(cards["published"] != "", lag)
-    columns = {"title": "Source", "publisher": "Publisher", "published": "Published", "url": "Address"}
-    columns |= {"via": "Read in", "licence": "Licence"}
-    cards = cards.assign(published=published, via=cards["via"].replace("", None))
-    return words.Table("sources", "Every source of the figures", cards[list(columns)].rename(columns=columns))
+    cards = cards.assign(
+        published=cards["published"].where(cards["published"] != "", lag), via=cards["via"].replace("", None)
+    )
+    return tabulate(
+        "sources", "Every source of the figures", cards,
+        title="Source", publisher="Publisher", published="Published", url="Address", via="Read in", licence="Licence",
+    )  # fmt: skip
 
 
 def read_log() -> str:
-    """The log of changes to the project as HTML, without its list of changes in the data, which the page has already."""
+    """The log of changes to the project as HTML, without its list of changes in the data, which the page has."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     text = re.sub(r"^# .*\n|^### Changes in the data\n(?:(?!#).*\n)*", "", text, flags=re.M)
     return pages.add_anchors(pages.to_html(re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)), {"figures", "project"})[0]

@@ -129,7 +129,12 @@ def describe_settings(run: runs.Run) -> str:
     """The parameters that a run was asked for, in one line."""
     values = {name.replace("_", " "): value for name, value in run.parameters.items() if name != "as_of"}
     shown = (f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in values.items())
-    return re.sub(r"(\d{4})-(\d{2})\b", r"\1/\2", "; ".join(shown))
+    return write_years("; ".join(shown))
+
+
+def write_years(text: str) -> str:
+    """The text with its financial years as people write them: `2023-24` is `2023/24`; a date stays a date."""
+    return re.sub(r"\b(\d{4})-(\d\d)\b(?!-)", r"\1/\2", text)
 
 
 def capitalise(text: str) -> str:
@@ -190,7 +195,8 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
 
 
 def mend_table(text: str) -> str:
-    """The HTML of a table whose caption stays whole when the table scrolls, and whose long words can be broken."""
+    """The HTML of a table whose caption stays whole when it scrolls; long words can be broken, dates cannot."""
+    text = re.sub(r"(?<=<td>)(\d{4})-(\d\d)-(\d\d)(?=</td>)", "\\1\u2011\\2\u2011\\3", text)
     text = re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
     give_way = lambda word: re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", word[0])
     return re.sub(r"[^\s<>]{25,}(?=[^<>]*<)", give_way, text)
@@ -214,7 +220,7 @@ def add_anchors(text: str, taken: set[str]) -> tuple[str, list[tuple[str, str]]]
 
 
 def _take(name: str, taken: set[str]) -> str:
-    free = next(each for number in range(1, 1000) if (each := name if number == 1 else f"{name}_{number}") not in taken)
+    free = next(each for each in (name, *(f"{name}_{number}" for number in range(2, 1000))) if each not in taken)
     taken.add(free)
     return free
 
@@ -245,7 +251,6 @@ def _read_output(output: dict) -> dict | None:
 
 def embed(svg: str) -> dict:
     """A picture to embed: the SVG in base64, with its width and height in pixels."""
-    width, height = (
-        round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height")
-    )
-    return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
+    sides = {side: re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg)[1] for side in ("width", "height")}
+    pixels = {side: round(float(points) * 4 / 3) for side, points in sides.items()}
+    return pixels | {"svg": base64.b64encode(svg.encode()).decode()}

@@ -8,6 +8,7 @@ import io
 import os
 import shutil
 import zipfile
+from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -44,8 +45,9 @@ def search(examples: int) -> settings:
     return settings(max_examples=EXAMPLES or examples, deadline=None, suppress_health_check=slow, derandomize=not EXAMPLES)
 
 
+@cache
 def read_table(name: str) -> list[dict[str, str]]:
-    """The rows of a committed table."""
+    """The rows of a committed table, read once; nobody changes them."""
     with (ROOT / "data" / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
 

@@ -40,7 +40,10 @@ def month(text: str) -> pd.Period:
 
 # ---------------------------------------------------------------- bad rows
 
-GOOD = {"frequency": "month", "period": "2012-01", "measure": "started_treatment", "value": "100000", "source": "nhs-monthly-activity"}  # fmt: skip
+GOOD = {
+    "frequency": "month", "period": "2012-01", "measure": "started_treatment", "value": "100000",
+    "source": "nhs-monthly-activity",
+}  # fmt: skip
 BAD_FIGURES = {
     "an unknown measure": ({"measure": "started_treatmnt"}, "measure", "unknown measure 'started_treatmnt'; did you mean started_treatment?"),
     "a measure like no other": ({"measure": "zzz"}, "measure", "unknown measure 'zzz'; add it to measures.csv first"),

@@ -10,7 +10,7 @@ import time
 import pytest
 from publishing import NEXT, change, digest, shrink_data
 
-from iapt import cli, data, locks
+from iapt import cli, locks
 from iapt.data import additions, recording, writing
 from iapt.data.publications import read
 

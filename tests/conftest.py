@@ -76,6 +76,14 @@ def tables(tmp_path, monkeypatch) -> Tables:
     return Tables(folder)
 
 
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    """A small site of each kind of page, to read only."""
+    import small_site
+
+    return small_site.make(tmp_path_factory.mktemp("site"))
+
+
 @cache
 def read_notebooks() -> dict[str, dict]:
     """The committed notebooks by name."""

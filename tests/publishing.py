@@ -5,11 +5,16 @@ import csv
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import zipfile
+from functools import cache
 from pathlib import Path
 
+from hypothesis import HealthCheck, settings
+
 from iapt import data
+from iapt.paths import ROOT
 
 SAMPLES = Path(__file__).parent / "samples"
 MARCH_2021 = SAMPLES / "iapt-month-march-2021-final-data.csv"
@@ -31,6 +36,20 @@ NEXT = "2026-05"
 """A month after the newest one in the data; April 2026 is left out, so that a gap is tested as well."""
 
 Rows = list[list[str]]
+EXAMPLES = int(os.environ.get("IAPT_EXAMPLES", "0"))
+
+
+def search(examples: int) -> settings:
+    """How long a test with random input looks: the same few examples each time, or as many new ones as IAPT_EXAMPLES."""
+    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    return settings(max_examples=EXAMPLES or examples, deadline=None, suppress_health_check=slow, derandomize=not EXAMPLES)
+
+
+@cache
+def read_table(name: str) -> list[dict[str, str]]:
+    """The rows of a committed table, read once; nobody changes them."""
+    with (ROOT / "data" / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
 
 
 def write_csv(rows: Rows) -> bytes:

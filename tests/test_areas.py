@@ -74,8 +74,9 @@ def test_axes_are_the_same_on_every_page(manchester):
 
 
 def test_a_board_that_ended_says_so_from_the_day_it_ended():
-    assert "Frimley ended on 31 March 2026" in run("08_area", area="Frimley").headline
-    assert "ended" not in run("08_area", area="Frimley", as_of="2026-03-31").headline
+    """The site shows this sentence above the page."""
+    assert "Frimley ended on 31 March 2026" in data.status("QNQ", "latest")
+    assert "ended" not in data.status("QNQ", "2026-03-31")
 
 
 def test_an_area_without_figures_is_refused_with_what_was_there_before():
@@ -107,7 +108,7 @@ def test_every_kind_of_area_has_its_page(area):
         return
     page = run("08_area", area=area)
     assert page.headline.startswith(f"**{data.places().at[area, 'name']}: ") and "nan" not in page.headline
-    assert (data.status(area) in page.headline) and len(page.shown) > 10
+    assert len(page.shown) > 10
 
 
 def test_every_partnership_is_known():

@@ -61,7 +61,7 @@ def test_boards_range_as_published(capacity):
 
 def test_signs_are_read_in_the_direction_that_was_stated(capacity):
     now = capacity["evidence"].query("known == 'now'").set_index("sign")["speaks"]
-    for text, side in (("second treatment after over 90", "for"), ("appointments for", "against"), ("ended", "against")):
+    for text, side in (("second treatment after 90", "for"), ("appointments for", "against"), ("ended", "against")):
         assert now[[sign for sign in now.index if sign.startswith(text)]].tolist() == [side]
     assert capacity["votes"].to_numpy().tolist() == [[4, 1, 0], [3, 4, 0]]
 
@@ -70,9 +70,9 @@ def test_in_may_2020_the_idea_is_tested_with_what_was_known(capacity):
     """31.6 to 40.1 days; half over 28 days and one in six over 90, said by the BBC on 5 December 2019 of 2018-19."""
     notebook = run("12_capacity", as_of=MAY_2020)
     evidence = notebook["evidence"].set_index("sign")
-    assert evidence.loc["mean wait to the second treatment, days", ["then", "now"]].tolist() == [31.6, 40.1]
+    assert evidence.loc["mean wait for the second treatment, days", ["then", "now"]].tolist() == [31.6, 40.1]
     for days, share in ((28, 50.2), (90, 16.2)):
-        row = evidence.loc[f"second treatment after over {days} days, % of those finishing"]
+        row = evidence.loc[f"second treatment after {days} days, % of those finishing"]
         assert (words.when(row["last year"]), row["now"]) == ("2018/19", share)
     pd.testing.assert_frame_equal(
         capacity["evidence"].query("known == '1 May 2020'").reset_index(drop=True), notebook["evidence"]
@@ -115,7 +115,7 @@ def test_starts_as_a_share_of_each_base(need):
     assert bases["2023/24"] == pytest.approx(0.202 * 45_697_898)
     table = need.named("need_bases").frame.set_index("Base")
     assert round(table["Target"].iloc[0], 1) == 30.7
-    assert table.loc["number named by NHS England in 2026", "People in need"] == 9_400_000
+    assert table.loc["number given by NHS England in 2026", "People in need"] == 9_400_000
 
 
 def test_boards_per_1000_adults_name_their_base_year(need):

@@ -146,41 +146,49 @@ KINDS = pytest.mark.parametrize("kind", DRAW)
 WIDTHS = pytest.mark.parametrize("width", [style.WIDE, style.NARROW])
 
 
-def boxes_of(pen: picture.Pen) -> list[tuple[str, Bbox]]:
-    """Each text with the room of its capitals, in points from the top left."""
+TEXT = "{http://www.w3.org/2000/svg}text"
+
+
+def read_texts(svg: bytes) -> list[tuple[str, float, Bbox]]:
+    """Each text of a picture with its size and the room of its capitals, in points from the top left."""
     found = []
-    for mark in pen.marks:
-        if mark.text:
-            (x, y), wide, high = mark.at, picture.measure(mark.text, mark.size, mark.bold), 0.72 * mark.size
-            upright = Bbox.from_extents(x - high, y - wide, x, y)
-            found.append((mark.text, upright if mark.angle else Bbox.from_extents(x, y - high, x + wide, y)))
+    for element in ET.fromstring(svg).iter(TEXT):
+        look = dict(part.split(":") for part in element.get("style").split(";"))
+        size, moved = float(look["font-size"].removesuffix("px")), element.get("transform", "")
+        shift = re.search(r"translate\((\S+) (\S+)\)", moved)
+        wide = picture.measure(element.text, size, "font-weight" in look)
+        before = wide * {"middle": 0.5, "end": 1}.get(look.get("text-anchor"), 0)
+        x, y = map(float, shift.groups() if shift else (element.get("x"), element.get("y")))
+        left, low, right, high = x - before, y - 0.72 * size, x - before + wide, y
+        if "rotate(-90" in moved:
+            left, low, right, high = x - 0.72 * size, y + before - wide, x, y + before
+        found.append((element.text, size, Bbox.from_extents(left, low, right, high)))
     return found
 
 
 @WIDTHS
 @KINDS
 def test_texts_stay_in_the_picture_clear_of_each_other_and_large_enough(kind, width):
-    pen = DRAW[kind]().draw_marks(width)
-    assert pen.width == pytest.approx(72 * width)
-    texts = boxes_of(pen)
-    assert {text for text, _ in texts}.isdisjoint({"", "nan"}) and len(texts) > 8
-    for text, box in texts:
-        assert box.x0 >= 0 and box.x1 <= pen.width and box.y0 >= 0 and box.y1 <= pen.height, text
-    touching = [(one, other) for (one, a), (other, b) in combinations(texts, 2) if a.padded(-0.5).overlaps(b.padded(-0.5))]
+    svg = DRAW[kind]().render("svg", width)
+    _, _, across, down = map(float, ET.fromstring(svg).get("viewBox").split())
+    assert across == pytest.approx(72 * width)
+    texts = read_texts(svg)
+    assert {text for text, *_ in texts}.isdisjoint({"", "nan"}) and len(texts) > 8
+    for text, _, box in texts:
+        assert box.x0 >= 0 and box.x1 <= across and box.y0 >= 0 and box.y1 <= down, text
+    touching = [(one, other) for (one, _, a), (other, _, b) in combinations(texts, 2) if a.padded(-0.5).overlaps(b.padded(-0.5))]
     assert not touching
-    pixels = 360 / (72 * style.NARROW)
-    assert min(mark.size for mark in pen.marks if mark.text) * pixels >= 11
+    assert min(size for _, size, _ in texts) * 360 / (72 * style.NARROW) >= 11
 
 
 @WIDTHS
 def test_the_names_of_targets_and_standards_cover_no_line(width):
-    chart = draw_targets()
-    pen = chart.draw_marks(width)
-    line = next(mark.path for mark in pen.marks if mark.path is not None and mark.gc.get_linewidth() == 2 and len(mark.path) > 9)
-    corners = line.vertices[: 2 * (len(line.vertices) // 2)]
-    ways = np.concatenate([np.linspace(a, b, 40) for a, b in zip(corners[:-2], corners[1:-1])])
-    named = [box for text, box in boxes_of(pen) if text.startswith(("target", "a standard"))]
-    assert len(named) == len(data.targets("started_treatment")) + 1
+    svg = draw_targets().render("svg", width)
+    lines = [part.get("d") for part in ET.fromstring(svg).iter() if "stroke-width:2;" in part.get("style", "")]
+    corners = np.array(re.findall(r"([\d.]+) ([\d.]+)", max(lines, key=len)), float)
+    ways = np.concatenate([np.linspace(a, b, 40) for a, b in zip(corners[:-1], corners[1:])])
+    named = [box for text, _, box in read_texts(svg) if text.startswith(("target", "a standard"))]
+    assert len(ways) > 300 and len(named) == len(data.targets("started_treatment")) + 1
     for box in named:
         assert not ((ways > box.min) & (ways < box.max)).all(axis=1).any()
 
@@ -231,16 +239,36 @@ def test_what_matplotlib_draws_otherwise_is_drawn():
     chart.axes.plot([-5, 9], [0, 1], linestyle="--", alpha=0.5)
     chart.axes.set_xlim(0, 2)
     svg = chart.render("svg").decode()
-    assert "data:image/png;base64," in svg and "clip-path=" in svg and "stroke-dasharray" in svg and 'opacity="0.5"' in svg
+    assert "data:image/png;base64" in svg and "clip-path=" in svg and "stroke-dasharray" in svg and "opacity:0.5" in svg
     assert ET.fromstring(svg) is not None and chart.render("png")[:4] == b"\x89PNG"
 
 
 def test_a_figure_of_another_arrangement_keeps_it():
     figure, axes = pyplot.subplots(1, 2, width_ratios=[3, 1])
     chart = charts.framed(figure, boards(), alt="Two axes of 1 row.", **ABOUT)
-    chart.draw_marks(style.NARROW)
+    chart.render("svg", style.NARROW)
     wide, narrow = (place.get_position().width for place in axes)
     assert wide == pytest.approx(3 * narrow, rel=0.01)
+
+
+@pytest.mark.parametrize("names", [[0, 1, 2], ["", "", ""], ["a", "", "b"]])
+def test_a_figure_keeps_the_names_of_its_ticks_whatever_they_are(names):
+    figure, axes = pyplot.subplots()
+    axes.plot([1, 2, 3])
+    axes.set_xticks([0, 1, 2], names)
+    chart = charts.framed(figure, boards(), alt="One line to 3.", **ABOUT)
+    drawn = [text for text, *_ in read_texts(chart.render("svg", style.NARROW))]
+    assert all(str(name) in drawn for name in names if name != "")
+
+
+@WIDTHS
+def test_the_names_of_points_cover_neither_limits_nor_centre(width):
+    svg = DRAW["funnel"]().render("svg", width)
+    lines = [part.get("d") for part in ET.fromstring(svg).iter() if part.get("style", "").startswith("fill:none;stroke:#1a1a1a")]
+    heights = [float(re.search(r"M[\d.]+ ([\d.]+)", line)[1]) for line in lines]
+    named = [box for text, _, box in read_texts(svg) if text in NAMES]
+    assert heights and len(named) > 2
+    assert not any(box.y0 < height < box.y1 for box in named for height in heights)
 
 
 def test_titles_have_lines_of_like_length_and_keep_a_quarter_together():

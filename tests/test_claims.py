@@ -127,7 +127,7 @@ def test_the_headline_says_which_claims_differ():
     assert "2 contradicted by other figures" in run.headline and "2015 access target has been met" in run.headline
     assert "improvement has stalled" in run.headline
     table = run.named("claims").frame
-    assert len(table) == 22 and table["State"].iloc[-1] == "tested in 12_capacity"
+    assert len(table) == 22 and table["State"].iloc[-1] == "tested separately"
 
 
 def test_what_differs_or_cannot_be_checked_says_why(found):

@@ -14,6 +14,7 @@ from publishing import AUGUST_2025, change
 import iapt
 from iapt import cli, data
 from iapt.paths import ROOT
+from iapt.running import child, runner
 
 
 def call(*arguments: str, **options: object) -> subprocess.CompletedProcess:
@@ -70,6 +71,15 @@ def test_an_output_that_takes_nothing_ends_in_one_line():
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "iapt", "runs"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
+
+
+def test_few_file_handles_are_told_before_a_kernel_starts(tmp_path):
+    import resource
+
+    few = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))}
+    done = call("report", "access", "--out", str(tmp_path / "out"), **few)
+    expected = "iapt: only 64 files may be open at once here; allow more first: ulimit -n 128\n"
+    assert (done.returncode, done.stderr) == (2, expected) and not list((tmp_path / "out").iterdir())
 
 
 def test_papermill_alone_ends_in_the_message(tmp_path):
@@ -143,7 +153,7 @@ def test_the_stand_in_lacks_what_it_should(windows):
 def here(tmp_path_factory) -> dict[str, str]:
     """The digests of a folder of reports as this system makes them."""
     out = tmp_path_factory.mktemp("here") / "out"
-    assert call("report", "claims-2020", "--out", str(out)).returncode == 0
+    assert cli.main(["report", "claims-2020", "--out", str(out)]) == 0
     return tiny.digest(out)
 
 
@@ -155,15 +165,11 @@ def test_reports_are_the_same_there(windows, here, tmp_path):
     assert "1 unchanged" in again.stdout and not list((tmp_path / "there").glob(".staging*"))
 
 
-def test_reports_are_the_same_from_a_server_that_forks(here, tmp_path):
+def test_reports_are_the_same_from_a_server_that_forks(here, tmp_path, monkeypatch):
     """As on macOS, where the process that has loaded libraries may not fork."""
-    code = (
-        "import sys; from iapt import cli; from iapt.running import child, runner; "
-        "child.METHOD = runner.METHOD = 'forkserver'; sys.exit(cli.main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, "report", "claims-2020", "--out"]
-    done = subprocess.run([*command, tmp_path / "there"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    for module in (child, runner):
+        monkeypatch.setattr(module, "METHOD", "forkserver")
+    assert cli.main(["report", "claims-2020", "--out", str(tmp_path / "there")]) == 0
     assert tiny.digest(tmp_path / "there") == here
 
 
@@ -179,13 +185,3 @@ def test_data_are_added_and_checked_there(windows):
     done = call("add", str(file), "--accept", "--published", "2026-02-11", env=windows)
     assert done.returncode == 0 and "written: " in done.stdout, done.stderr
     assert call("check", env=windows).returncode == 0
-
-
-def test_a_notebook_runs_there(windows):
-    """In an ordinary kernel, with its outputs compared."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env"]
-    environment = {name: value for name, value in windows.items() if name != "IAPT_DATA"}
-    done = subprocess.run(
-        [*command, ROOT / "notebooks" / "04_claims.ipynb"], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout[-3000:]

@@ -13,7 +13,7 @@ import pytest
 from publishing import NEXT, change, copy_data, digest, figures
 
 from iapt import cli, data
-from iapt.data import downloads
+from iapt.data import downloads, writing
 from iapt.data.publications import Refusal
 
 MONTH = NEXT
@@ -226,6 +226,18 @@ def test_a_server_that_drips_or_is_silent_is_left_within_one_time_limit(held, se
     assert cli.main(["fetch"]) == 2
     assert "the downloads: expected all files within 0.3 seconds; found not all of them" in capsys.readouterr().err
     assert time.monotonic() - began < 20 and digest(held) == before
+
+
+def test_a_slow_server_holds_up_nobody_who_writes_to_the_data(held, server):
+    free = []
+
+    def take_lock(request: Handler) -> None:
+        with writing.locked(held):
+            free.append(True)
+        ok(request)
+
+    server.answers = [take_lock]
+    assert cli.main(["fetch"]) == 0 and free == [True]
 
 
 @pytest.mark.parametrize("kind", ["a file", "no permission"])

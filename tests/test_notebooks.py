@@ -120,6 +120,11 @@ def test_a_day_before_the_first_of_a_notebook_is_refused_before_it_runs():
         run.values()
 
 
+def test_a_quarter_without_figures_is_not_what_growth_is_counted_from():
+    chart = notebook.run("02_finishing", as_of="2021-09-30").named("finishing_by_quarter")
+    assert chart.title == "170,600 finished a course in Q1 2021/22, 8.9% more than in Q4 2019/20"
+
+
 # ---------------------------------------------------------------- prose and code
 
 

@@ -64,7 +64,7 @@ def two(tmp_path) -> list[runs.Run]:
     ]
 
 
-ROUNDS = int(os.environ.get("ROUNDS", 5))
+ROUNDS = int(os.environ.get("ROUNDS", 3))
 """How often a race is run: `make races` does 50."""
 
 
@@ -79,10 +79,12 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
     for trial in range(ROUNDS):
         process = tiny.start(two if victim == "parent" else two[:1], out, force=True)
         if victim == "child":
-            (child,) = tiny.wait_until(psutil.Process(process.pid).children)
+            below = psutil.Process(process.pid).children
+            found = tiny.wait_until(lambda: below() or (None if process.is_alive() else ["it has come and gone"]))
             time.sleep(moments.uniform(0, 0.7))
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+            if process.is_alive():
+                with suppress(psutil.NoSuchProcess):
+                    found[0].kill()
             process.join(30)
             (result,) = tiny.read_results(out)
             assert result.state == "made" or "killed by signal 9" in result.message
@@ -101,8 +103,10 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
     tiny.wait_until(lambda: not find_leftovers(out))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
-@pytest.mark.parametrize("kernel", [False, True], ids=["forked", "kernel"])
+@pytest.mark.parametrize(
+    ("number", "kernel"),
+    [(signal.SIGINT, False), (signal.SIGTERM, False), (signal.SIGHUP, False), (signal.SIGTERM, True)],
+)
 def test_stopping_ends_everything(tmp_path, number, kernel):
     """What a cell started in a session of its own ends as well."""
     out = tmp_path / "out"
@@ -112,7 +116,7 @@ def test_stopping_ends_everything(tmp_path, number, kernel):
     )
     run = tiny.make_run(tmp_path, "long", cell, "import time\ntime.sleep(60)")
     process = tiny.start(
-        [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(3))],
+        [run, *(tiny.make_run(tmp_path, f"other{i}", "import time; time.sleep(60)") for i in range(2))],
         out,
         kernel=kernel,
     )
@@ -520,18 +524,12 @@ def test_closing_early_ends_the_rest(tmp_path):
     assert [path.name for path in out.iterdir()] == ["quick"]
 
 
-def test_what_cannot_be_computed_for_all_is_left_to_each_run(tmp_path, monkeypatch):
+def test_what_cannot_be_computed_for_all_is_left_to_each_run(monkeypatch):
     monkeypatch.setattr(runner, "gc", MagicMock())
-    run = tiny.make_run(tmp_path, "one", "'started_treatment', 'year'")
-    runner.warm_up([(runner.Job(run, None, ""), {"as_of": "no day"})] * 5)
+    runner.warm_up([("england", "no day"), ("no table", "latest")])
     assert runner.gc.freeze.called
 
 
-def test_figures_that_many_runs_name_are_computed_once_for_all(tmp_path):
-    run = tiny.make_run(tmp_path, "one", "data.table(['started_treatment'], 'year', as_of)")
-    assert runner.list_shared([(run, "latest")] * 4 + [(run, "2020-05-01")]) == [("started_treatment", "year", "latest")]
-
-
 def test_a_run_has_the_imports_of_its_notebook_done(tmp_path):
-    run = tiny.make_run(tmp_path, "one", "import zlib, iapt.words as w", "from iapt.data import fy", "%magic import")
-    assert child.list_imports(run.notebook) == ["zlib", "iapt.words", "iapt.data", "iapt.data.fy"]
+    run = tiny.make_run(tmp_path, "one", "import zlib\nx = 'import y'", "from iapt.data import fy", "%magic import")
+    assert child.list_imports(run.notebook) == ["zlib", "iapt.data"]

@@ -77,7 +77,7 @@ def test_an_ets_with_season_beside_the_pool_is_drawn_in_the_fan_and_scored(start
     assert "NHS England" in chart.caption
     scored, before = (made.named("start_scores").frame.set_index("Model") for made in (seasonal, start))
     assert scored.index[0] == "the pool" and scored.index[-1] == "own_ets"
-    assert 0 < scored.at["own_ets", "Mase"] < 3 and scored.at["own_ets", "Mase"] != before.at["own_ets", "Mase"]
+    assert 0 < scored.at["own_ets", "MASE"] < 3 and scored.at["own_ets", "MASE"] != before.at["own_ets", "MASE"]
     assert scored["Windows"].nunique() == 1
 
 

@@ -7,29 +7,22 @@ looks for longer and prints how many tries were refused and taken.
 import csv
 import io
 import json
-import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from publishing import AUGUST_2025, NEXT, change, digest, read_rows, shrink_data, write_csv
+from publishing import AUGUST_2025, NEXT, change, digest, read_rows, search, shrink_data, write_csv
 
 from iapt import cli, data
 from iapt.paths import ROOT
 
-EXAMPLES = int(os.environ.get("IAPT_EXAMPLES", "0"))
 COUNTS = {kind: Counter() for kind in ("cells", "bytes", "descriptions", "publications")}
 FIELDS = {
     part["name"]: {field["name"]: field for field in part["schema"]["fields"]}
     for part in json.loads((ROOT / "data" / "datapackage.json").read_text(encoding="utf-8"))["resources"]
 }
-
-
-def search(examples: int) -> settings:
-    slow = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-    return settings(max_examples=EXAMPLES or examples, deadline=None, suppress_health_check=slow, derandomize=not EXAMPLES)
 
 
 class Copy:
@@ -69,7 +62,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
-@search(60)
+@search(24)
 @given(st.data())
 def test_a_cell_that_is_changed_is_refused_with_its_place_or_read_as_it_stands(small, draw):
     table = draw.draw(st.sampled_from(sorted(FIELDS)), "table")
@@ -88,7 +81,7 @@ def test_a_cell_that_is_changed_is_refused_with_its_place_or_read_as_it_stands(s
         assert (value == float(text) or (text == "" and value != value)) if number else value == text
 
 
-@search(40)
+@search(16)
 @given(st.data())
 def test_bytes_that_are_changed_are_refused_with_their_file_or_the_rest_is_as_before(small, draw):
     table = draw.draw(st.sampled_from(sorted(FIELDS)), "table")
@@ -110,7 +103,7 @@ def list_nodes(node: object) -> list[tuple[object, object]]:
     return [place for name, part in inner for place in [(node, name), *list_nodes(part)]]
 
 
-@search(40)
+@search(16)
 @given(st.data())
 def test_a_description_that_is_damaged_is_refused_or_describes_the_same_tables(small, draw):
     described = json.loads(small.files["datapackage.json"])
@@ -127,7 +120,7 @@ def test_a_description_that_is_damaged_is_refused_or_describes_the_same_tables(s
 ROWS = [number for number, row in enumerate(read_rows(AUGUST_2025)) if row[2] == "England"]
 
 
-@search(25)
+@search(8)
 @given(st.data())
 def test_a_publication_with_another_cell_is_refused_doubted_or_taken_as_it_stands(small, tmp_path_factory, draw):
     rows = list(csv.reader(io.StringIO(change(month=NEXT).decode())))

@@ -10,7 +10,7 @@ import time
 import pytest
 from publishing import NEXT, change, digest, shrink_data
 
-from iapt import cli, data, locks
+from iapt import cli, locks
 from iapt.data import additions, recording, writing
 from iapt.data.publications import read
 
@@ -93,18 +93,12 @@ def test_a_process_that_dies_at_any_step_leaves_before_or_after(folder, monkeypa
 
 
 def test_the_steps_at_which_it_dies_cover_the_whole_of_writing(folder, monkeypatch):
-    died = [
-        bool(
-            in_child(
-                lambda count=count: (
-                    fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL)),
-                    fill(folder),
-                    write(folder),
-                )
-            )
-        )
-        for count in range(28)
-    ]
+    def try_step(count: int) -> None:
+        fail_at(monkeypatch, count, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        fill(folder)
+        write(folder)
+
+    died = [bool(in_child(lambda count=count: try_step(count))) for count in range(28)]
     assert died[0] and died[15] and not died[27]
 
 
@@ -237,7 +231,7 @@ def test_an_error_at_any_system_call_of_an_addition_leaves_before_or_after_and_s
             fail_at(patch, len(states), lambda: failures.append(1) or fail(errno.EIO))
             try:
                 with writing.locked(copy):
-                    additions.write(found, {})
+                    recording.write(found, {})
             except ValueError as error:  # what the command line shows as one line
                 assert "Input/output error" in str(error)
         failed = bool(failures)
@@ -254,7 +248,7 @@ def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
 
     def work() -> None:
         with writing.locked(copy):
-            additions.write(additions_planned, {})
+            recording.write(additions_planned, {})
 
     files = {path: path.read_bytes() for path in copy.iterdir()}
     before, began = digest(copy), time.perf_counter()

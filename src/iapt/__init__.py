@@ -1,3 +1,3 @@
 """Access to NHS psychological therapies in England: the figures, the 2023/24 target, and what happened."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

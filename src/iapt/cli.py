@@ -281,7 +281,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _take(publications: list, digests: dict[str, str], published: date | None, options: argparse.Namespace) -> int:
-    from iapt.data import additions
+    from iapt.data import additions, recording
 
     planned = additions.plan(publications, published)
     for addition in planned:
@@ -292,7 +292,7 @@ def _take(publications: list, digests: dict[str, str], published: date | None, o
     if any(addition.doubts for addition in planned) and not options.accept:
         _say("iapt: nothing was written; if the figures marked doubt are right, add --accept", error=True)
         return 1
-    changed = additions.write(planned, digests)
+    changed = recording.write(planned, digests)
     done = f"written: {', '.join(changed)}; now make the reports: iapt report"
     _say(done if changed else "all of it is in the data already; nothing was written")
     return 0

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from io import StringIO
 
-TYPES = {"str": str, "int": int, "float": float, "bool": bool}
+KINDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False"}
+TYPES = {kind.__name__: kind for kind in KINDS}
 
 
 class ParameterError(ValueError):
@@ -80,7 +81,9 @@ def validate(
         find(name, defined)
     values = {name: given.get(name, parameter.default) for name, parameter in defined.items()}
     for name, value in values.items():
-        _check_type(name, value, defined[name].type)
+        kind = defined[name].type
+        if type(value) is not kind and (kind, type(value)) != (float, int):
+            raise ParameterError(f"{name} is {value!r} ({type(value).__name__}); expected {KINDS[kind]}")
     for name, rule in RULES.items():
         if name in values:
             try:
@@ -132,18 +135,7 @@ def parse(text: str, parameter: Parameter) -> object:
     try:
         return parameter.type(re.sub(r"^([0-9]{4})/([0-9]{2})$", r"\1-\2", text))
     except ValueError:
-        raise ParameterError(f"{parameter.name} is {text!r}; expected {_name(parameter.type)}") from None
-
-
-def _name(kind: type) -> str:
-    return {str: "text", int: "a whole number", float: "a number", bool: "True or False"}[kind]
-
-
-def _check_type(name: str, value: object, kind: type) -> None:
-    if kind is float and type(value) is int:
-        return
-    if type(value) is not kind:
-        raise ParameterError(f"{name} is {value!r} ({type(value).__name__}); expected {_name(kind)}")
+        raise ParameterError(f"{parameter.name} is {text!r}; expected {KINDS[parameter.type]}") from None
 
 
 # ---------------------------------------------------------------- rules: each raises ValueError

@@ -158,8 +158,7 @@ def table(frame: pd.DataFrame, caption: str, *, name: str = "", **formats: str |
     """
     named = [level for level in frame.index.names if level]
     shown = frame.reset_index() if named else frame.reset_index(drop=True)
-    shown.columns = [str(column).replace("_", " ") for column in shown.columns]
-    shown = shown.rename(columns=lambda column: column[:1].upper() + column[1:])
+    shown.columns = [_title(str(column)) for column in shown.columns]
     formats = {_title(column): write for column, write in formats.items()}
     unknown = formats.keys() - set(shown.columns)
     if unknown:
@@ -187,7 +186,7 @@ def _show(value: object, form: str | Callable[[float], str] | None) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float | int | np.number):
-        return (f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}").replace("-", "−")
+        return _format_float(value).replace("-", "−")
     return str(name_period(value))
 
 
@@ -227,7 +226,7 @@ def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:
 
 
 def _format_float(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
 
 
 pd.set_option("display.float_format", _format_float, "display.max_columns", 20, "display.width", 120)

@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from iapt import words
 from iapt.charts import picture
 from iapt.charts.picture import measure, wrap
-from iapt.charts.places import POINTS, place_labels, place_tags
+from iapt.charts.places import place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -57,6 +57,9 @@ STYLE = {key: value for key, value in mpl.rcParamsDefault.items() if not key.sta
     "ytick.color": QUIET,
     "ytick.left": False,
     "figure.dpi": 72,
+    "path.simplify": False,
+    "svg.fonttype": "none",
+    "text.hinting": "none",
 }
 """Every setting, from matplotlib's own defaults, so that no user's settings change a chart."""
 WIDE, NARROW = 6.8, 3.75
@@ -106,7 +109,8 @@ class Panel:
     def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
         """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.
 
-        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle` and its `size`.
+        `how`: `where` its place is counted ("data", or "top" and "side" of the axes), its `angle`, and the text where
+        the axes are narrow (`short`).
         """
         self.tags.append({"at": (x, y), "text": text, "colour": colour, "shifts": shifts} | how)
 
@@ -197,31 +201,27 @@ class Chart:
 
     def render(self, kind: str, width: float = WIDE) -> bytes:
         """The picture as `svg` or `png`, so many inches wide: the same bytes for the same data."""
-        pen = self.draw_marks(width)
-        return picture.to_png(pen) if kind == "png" else self._write(pen, width).encode()
+        return self._draw(width, kind)[0]
 
-    def draw_marks(self, width: float = WIDE) -> picture.Pen:
-        """The shapes and texts of the picture, laid out so many inches wide; a telephone has nothing to hover with."""
+    def _draw(self, width: float, *kinds: str) -> list[bytes]:
+        """The pictures, laid out so many inches wide; a telephone has nothing to hover with."""
+        for number, (artist, _) in enumerate(self.tips):
+            artist.set_gid(f"tip-{number}")
+        titles = {artist.get_gid(): texts for artist, texts in self.tips} if width > NARROW else {}
+        name = self.name + ("-narrow" if width < WIDE else "")
         with mpl.rc_context(STYLE):
             self._lay_out(width)
-            for number, (artist, _) in enumerate(self.tips):
-                artist.set_gid(f"tip-{number}")
-            hovering = {f"tip-{number}": texts for number, (_, texts) in enumerate(self.tips)}
-            return picture.draw(self.figure, hovering if width > NARROW else {})
-
-    def _write(self, pen: picture.Pen, width: float) -> str:
-        return picture.to_svg(pen, self.name + ("-narrow" if width < WIDE else ""), self.alt)
+            svg = lambda: picture.to_svg(self.figure, name, self.alt, titles).encode()
+            return [picture.to_png(self.figure) if kind == "png" else svg() for kind in kinds]
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict, dict]:
-        narrow, wide = (self.draw_marks(width) for width in (NARROW, WIDE))
+        (narrow,), (wide, png) = self._draw(NARROW, "svg"), self._draw(WIDE, "svg", "png")
         card = {"name": self.name, "title": self.title, "alt": self.alt, "caption": self.caption}
-        card["csv"] = words.write_csv(self.drawn)
-        card["narrow"] = self._write(narrow, NARROW)
         bundle = {
             "text/plain": f"{self.title}\n\n{self.alt}",
-            "image/svg+xml": self._write(wide, WIDE),
-            "image/png": picture.to_png(wide),
-            MIME: card,
+            "image/svg+xml": wide.decode(),
+            "image/png": png,
+            MIME: card | {"csv": words.write_csv(self.drawn), "narrow": narrow.decode()},
         }
         return bundle, {"image/png": {"alt": self.alt}, "image/svg+xml": {"alt": self.alt}}
 
@@ -232,9 +232,13 @@ class Chart:
         for artist in self._placed:
             artist.remove()
         self.figure.set_dpi(72)
+        for axis in (axis for axes in self.figure.axes for axis in (axes.xaxis, axes.yaxis)):
+            if not axis.get_label_text():
+                axis.set_label_coords(0, 0)  # or matplotlib looks twice for a place for what is not there
         width *= 72
         inner = width - 2 * MARGIN
-        columns = len(self.panels) if self.arranged else self._count_columns(width)
+        columns = self.columns if width > 72 * NARROW else max(1, self.columns // 2)
+        columns = len(self.panels) if self.arranged else columns
         across, rows = inner / columns, -(-len(self.panels) // columns)
         title, unit = balance(self.title, inner, TITLE), wrap(self.unit, inner, UNIT)
         foot = wrap(self.caption, inner, SMALL)
@@ -242,7 +246,7 @@ class Chart:
         top = MARGIN + 18 * len(title) + 13 * len(unit) + 8
         named_above = any(tag.get("where") == "top" and not tag.get("angle") for tag in self.panels[0].tags)
         over = 14 * max(map(len, headings)) + 6 + 13 * named_above
-        under = 20 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + 11 * (self._name_ticks(across) - 1)
+        under = 10 + 12 * len(wrap(self.panels[0].across, across - 110, SMALL)) + self._name_ticks(across)
         bottom = 11.5 * len(foot) + 2 * MARGIN
         heights = [self._height(panel, rows, columns, width) for panel in self.panels]
         total = top + rows * (over + max(heights) + under) + (rows - 1) * 8 + bottom
@@ -267,24 +271,22 @@ class Chart:
             else:
                 self._place_axes(panel, (x, y + over, across, max(heights)), (width, total))
 
-    def _name_ticks(self, across: float) -> int:
-        """Name the ticks of horizontal axes of names, as many as have room, and say how many lines the names take."""
-        deepest = 1
+    def _name_ticks(self, across: float) -> float:
+        """Name the ticks of horizontal axes of names, as many as have room, and say how high the names are."""
+        highest = 10.0
         for panel in self.panels:
             axis = panel.axes.xaxis
-            if panel.periods is None and isinstance(axis.get_major_locator(), FixedLocator):
-                ticks = axis.get_ticklocs()
-                panel.names = panel.names or list(zip(ticks, axis.get_major_formatter().format_ticks(ticks)))
+            if panel.periods is None and not panel.names and isinstance(axis.get_major_locator(), FixedLocator):
+                texts = map(str, axis.get_major_formatter().format_ticks(axis.get_ticklocs()))
+                panel.names = [(x, text) for x, text in zip(axis.get_ticklocs(), texts) if text.strip()]
+            if panel.names:
                 size, room = max(SMALL, axis.get_ticklabels()[0].get_fontsize()), (across - 64) / len(panel.names)
                 widest = max(measure(word, size) for _, name in panel.names for word in name.split())
                 step = int(np.ceil((widest + 5) / room))
                 lines = [(x, wrap(name, room * step - 5, size)) for x, name in panel.names[::-1][::step]]
                 panel.axes.set_xticks([x for x, _ in lines], ["\n".join(text) for _, text in lines], fontsize=size)
-                deepest = max(deepest, *(len(text) for _, text in lines))
-        return deepest
-
-    def _count_columns(self, width: float) -> int:
-        return self.columns if width > 72 * NARROW else max(1, self.columns // 2)
+                highest = max(highest, *(1.25 * size * len(text) for _, text in lines))
+        return highest
 
     def _height(self, panel: Panel, rows: int, columns: int, width: float) -> float:
         """How high the axes of a panel are: rows of names as they need, small panels on a telephone less."""
@@ -311,19 +313,16 @@ class Chart:
         axes.set_position(((x + left) / width, 1 - (y + high) / total, wide / width, high / total))
         if panel.periods is not None:
             _set_ticks(panel, wide)
-        elif isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
-            locator.set_params(nbins=max(2, int(wide / 56)))
+        elif isinstance(axes.xaxis.get_major_locator(), MaxNLocator):
+            _thin_ticks(axes, wide)
         if panel.across:
-            self._placed.append(
-                self.figure.text(
-                    axes.bbox.x1, axes.bbox.y0 - 20, "\n".join(wrap(panel.across, across - 110, SMALL)),
-                    transform=POINTS, ha="right", va="top", fontsize=SMALL, color=QUIET,
-                )
-            )  # fmt: skip
+            text = "\n".join(wrap(panel.across, across - 110, SMALL))
+            style = {"ha": "right", "va": "top", "fontsize": SMALL, "color": QUIET}
+            self._placed.append(axes.annotate(text, (1, 0), (0, -20), "axes fraction", "offset points", **style))
         for draw in panel.late:
             self._placed += draw(wide)
-        beside = place_labels(axes, labels, 5 if panel.heading else 12)
-        self._placed += beside + place_tags(axes, panel.tags, beside, x + across)
+        beside, taken = place_labels(axes, labels, 5 if panel.heading else 12)
+        self._placed += beside + place_tags(axes, panel.tags, taken, x + across)
 
 
 def _measure_ticks(axes: Axes) -> float:
@@ -333,6 +332,17 @@ def _measure_ticks(axes: Axes) -> float:
     texts = axes.yaxis.get_major_formatter().format_ticks(ticks)
     size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontsize()
     return max([0, *(measure(line, size) for text in texts for line in text.split("\n"))])
+
+
+def _thin_ticks(axes: Axes, wide: float) -> None:
+    """As many round ticks on the horizontal axis, up to one each 56 points, as their names have room."""
+    axis, (low, high) = axes.xaxis, sorted(axes.get_xlim())
+    for number in range(max(2, int(wide / 56)), 0, -1):
+        axis.get_major_locator().set_params(nbins=number)
+        ticks = [tick for tick in axis.get_ticklocs() if low <= tick <= high]
+        names = axis.get_major_formatter().format_ticks(ticks)
+        if len(ticks) < 2 or max(measure(name, 10) for name in names) + 8 < wide * (ticks[1] - ticks[0]) / (high - low):
+            return
 
 
 def _set_ticks(panel: Panel, wide: float) -> None:

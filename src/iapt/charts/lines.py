@@ -19,7 +19,7 @@ from iapt.data import periods
 FEW = 60
 """A line of so many points or fewer shows each of them."""
 NEAR = [(-1, 6), (1, 6), (0, 6), (-1, -6), (1, -6), (8, 0), (-8, 0), (0, 16), (0, -16), (-20, 20), (20, -20), (-40, 30)]
-ALONG = [(side, -down) for down in (1, 25, 50, 75, 100, 125, 150, 175) for side in (1.5, -1.5)]
+ALONG = [(side, -down) for down in (1, *range(25, 240, 15)) for side in (1.5, -1.5)]
 BESIDE = [(right, up) for right in (3, 40, 80, 120, 160, 200) for up in (3, -3)]
 """Where the name of a target, a break and a standard may stand, in points from it, the best first."""
 BREAK_MARGIN = {"year": 0.5, "quarter": 0.125, "month": 1 / 24}
@@ -71,11 +71,11 @@ class LineChart(Chart):
         if rows.empty:
             return
         rows = rows[(rows["period"] > index[0]) & (rows["period"] <= index[-1])].drop_duplicates("label")
-        spots = sorted((middle(row.period) - BREAK_MARGIN[frequency], row.short) for row in rows.itertuples())
-        for x, text in spots:
+        for row in rows.sort_values("period").itertuples():
+            x = middle(row.period) - BREAK_MARGIN[frequency]
             panel.axes.axvline(x, color=QUIET, linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
-            panel.tag(x, 1, text, QUIET, ALONG, where="top", angle=90)
-        if spots:
+            panel.tag(x, 1, row.label, QUIET, ALONG, where="top", angle=90, short=row.short)
+        if len(rows):
             self.note("Dotted lines mark breaks in the counting, described in Data and method.")
 
     def _keep(self, panel: Panel, column: str, y: pd.Series, origin: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """Places for the texts of a chart: labels to the right of the axes, and tags within them, clear of what is drawn.
 
-All sizes are points; a picture has 72 of them in an inch, as `picture.draw` sets it.
+All sizes are points; a picture has 72 of them in an inch, as `Chart.render` sets it.
 """
 
 import numpy as np
@@ -8,10 +8,9 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox, IdentityTransform
+from matplotlib.transforms import Affine2D, Bbox, Transform
 
-from iapt.charts.picture import ASCENT, DESCENT, Pen, measure, wrap
+from iapt.charts.picture import measure, wrap
 
 AROUND = [
     (radius * across, radius * up)
@@ -21,11 +20,13 @@ AROUND = [
 """Where the name of a point may stand, the best first."""
 
 
-POINTS, RULER = IdentityTransform(), Pen(0, 0)
+def _in_points(axes: Axes) -> Transform:
+    """For artists whose places are points from the lower left of the figure."""
+    return Affine2D().scale(1 / 72) + axes.figure.dpi_scale_trans
 
 
-def place_labels(axes: Axes, labels: list[tuple], above: float) -> list[Artist]:
-    """Labels (x, y, lines, colour) to the right of the axes, moved apart, each with a line to its point.
+def place_labels(axes: Axes, labels: list[tuple], above: float) -> tuple[list[Artist], list[Bbox]]:
+    """Labels (x, y, lines, colour) to the right of the axes, moved apart, with a line to each point; and their boxes.
 
     They reach no more than so many points `above` the axes.
     """
@@ -35,36 +36,36 @@ def place_labels(axes: Axes, labels: list[tuple], above: float) -> list[Artist]:
     for _, y, half, *_ in spots:
         heights.append(max(y, floor + half))
         floor = heights[-1] + half
-    ceiling, drawn = axes.bbox.y1 + above, []
+    ceiling, drawn, boxes = axes.bbox.y1 + above, [], []
     for (x, y, half, lines, colour), height in zip(spots[::-1], heights[::-1]):
         height = min(height, ceiling - half)
         ceiling = height - half
         right = axes.bbox.x1 + 8
+        widest = max(measure(line, 9, True) for line in lines)
+        boxes.append(Bbox.from_extents(right, height - half, right + widest, height + half))
         drawn += [
             axes.figure.text(
-                right, height, "\n".join(lines), transform=POINTS, color=colour, fontsize=9, weight="bold",
-                linespacing=1.12, va="center",
+                right, height, "\n".join(lines), transform=_in_points(axes), color=colour, fontsize=9,
+                weight="bold", linespacing=1.12, va="center",
             ),
             _add_line(axes, [(x + 4, y), (right - 2, height)], colour),
         ]  # fmt: skip
-    return drawn
+    return drawn, boxes
 
 
-def place_tags(axes: Axes, tags: list[dict], labels: list[Artist], edge: float) -> list[Artist]:
+def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> list[Artist]:
     """Each tag at the place, of those that it may take, which covers least; far from its point it has a line to it.
 
-    They keep clear of the labels to the right of the axes, and of the `edge` of their room.
+    They keep clear of what is `taken`, such as by labels, and of the `edge` of their room. Upright ones come last.
     """
-    if not tags:
-        return []
-    frame, drawn, dots = axes.bbox, [], _sample(axes)
-    taken = [label.get_window_extent(RULER) for label in labels if isinstance(label, Text)]
+    frame, drawn, dots, taken = axes.bbox, [], _sample(axes), list(taken)
     inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
-    for tag in tags:
-        size, angle, where = tag.get("size", 8.5), tag.get("angle", 0), tag.get("where", "data")
-        lines = wrap(tag["text"], min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
-        extent = [max(measure(line, size) for line in lines), size * (ASCENT + DESCENT) * 1.1 * len(lines)]
+    for tag in sorted(tags, key=lambda tag: tag.get("angle", 0)):
+        size, angle, where = 8.5, tag.get("angle", 0), tag.get("where", "data")
+        text = tag["text"] if frame.width > 240 else tag.get("short", tag["text"])
+        lines = wrap(text, min(150, 0.6 * frame.width) if where == "data" else frame.width - 6, size)
+        extent = [max(measure(line, size) for line in lines), 1.1 * size * len(lines)]
         spot = places[where].transform(tag["at"])
         room = np.array(extent[::-1] if angle else extent)
         shifts = np.array(tag["shifts"])
@@ -75,8 +76,8 @@ def place_tags(axes: Axes, tags: list[dict], labels: list[Artist], edge: float) 
         taken.append(box)
         drawn.append(
             axes.figure.text(
-                *(box.min + box.max) / 2, "\n".join(lines), transform=POINTS, fontsize=size, color=tag["colour"],
-                rotation=angle, ha="center", va="center", linespacing=1.1,
+                *(box.min + box.max) / 2, "\n".join(lines), transform=_in_points(axes), fontsize=size,
+                color=tag["colour"], rotation=angle, ha="center", va="center", linespacing=1.1,
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3, "alpha": 0.75},
             )
         )  # fmt: skip
@@ -86,20 +87,19 @@ def place_tags(axes: Axes, tags: list[dict], labels: list[Artist], edge: float) 
 
 
 def _add_line(axes: Axes, ends: list, colour: str) -> Artist:
-    return axes.figure.add_artist(Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=POINTS))
+    line = Line2D(*zip(*ends), color=colour, linewidth=0.7, alpha=0.6, transform=_in_points(axes))
+    return axes.figure.add_artist(line)
 
 
 def _sample(axes: Axes) -> np.ndarray:
-    """Points every three points of the way along what is drawn: lines, and points of a scatter thrice."""
+    """Places every three points along the lines but upright ones, and thrice the points of a scatter."""
     found = [np.empty((0, 2))]
     for line in axes.lines:
-        if line.get_transform() != axes.transData or len(line.get_xdata()) < 2:
+        path = line.get_transform().transform(np.asarray(line.get_xydata(), float))
+        if not len(path) or not np.ptp(path[:, 0]):
             continue
-        path = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]).astype(float))
-        steps = np.maximum(1, np.hypot(*np.diff(path, axis=0).T) // 3).astype(int)
-        for start, end, count in zip(path[:-1], path[1:], steps):
-            found.append(np.linspace(start, end, count, endpoint=False))
-        found.append(path[-1:])
+        for start, end in zip(path[:-1], path[1:]):
+            found.append(np.linspace(start, end, max(2, int(np.hypot(*(end - start)) // 3))))
     for points in axes.collections:
         if isinstance(points, PathCollection):
             found += [axes.transData.transform(np.asarray(points.get_offsets(), float))] * 3

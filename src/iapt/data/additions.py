@@ -1,4 +1,4 @@
-"""New publications against the figures held: what is new, what is revised, what is doubtful; and writing it down.
+"""New publications against the figures held: what is new, what is revised, what is doubtful.
 
 A revision never touches the figure it revises. It is a figure of its own, from a source of its own that counts as
 known from a later day, so that reports of earlier vintages stay as they are.
@@ -17,9 +17,6 @@ import pandas as pd
 from iapt import data
 from iapt.data import periods
 from iapt.data.publications import PLACES, Key, Publication, Refusal
-from iapt.data.recording import write
-
-__all__ = ["Addition", "Change", "Held", "date_card", "describe", "plan", "write"]
 
 RUN = {"month": 12, "year": 3}
 """How many figures make the recent run that a new one is compared with, in a series by month and by year."""
@@ -66,7 +63,7 @@ class Change:
     def size(self) -> str:
         """How far a revision goes, for people."""
         size = self.value - self.held.value
-        return f"{size:+,}" + (f", {100 * size / self.held.value:+.2f} %" if self.held.value else "")
+        return f"{size:+,}" + (f", {100 * size / self.held.value:+.2f}%" if self.held.value else "")
 
 
 @dataclass(frozen=True)

@@ -71,10 +71,8 @@ def fetch(rows: pd.DataFrame) -> Iterator[tuple[str, Publication]]:
     publication of its period; such a file is not kept. Also where all of them take too long together.
     """
     pooch.get_logger().setLevel("WARNING")
-    paths = []
     with _within(TOGETHER):
-        for row in rows.itertuples():
-            paths.append(download(row.address, row.sha256 or None))
+        paths = [download(row.address, row.sha256 or None) for row in rows.itertuples()]
     for row, path in zip(rows.itertuples(), paths):
         try:
             publication = read(path)
@@ -127,9 +125,8 @@ def download(address: str, sha256: str | None) -> Path:
     except requests.exceptions.RequestException as error:
         raise Refusal(address, f"the publication in {RETRIES + 1} tries", f"{type(error).__name__}: {error}") from None
     except ValueError as error:
-        raise Refusal(
-            address, f"the file with the SHA-256 {sha256} in data/publications.csv", f"another: {error}"
-        ) from None
+        expected = f"the file with the SHA-256 {sha256} in data/publications.csv"
+        raise Refusal(address, expected, f"another: {error}") from None
     except OSError as error:
         advice = f"{error.strerror or error}; the variable IAPT_CACHE chooses another folder"
         raise Refusal(str(cache()), "a folder with room for downloads", advice) from None
@@ -182,9 +179,8 @@ class _Transfer:
                 raise _Hopeless(f"status {response.status_code} {response.reason}")
             response.raise_for_status()
             done = done if response.status_code == 206 else 0
-            self.version = (
-                response.headers.get("ETag") if response.headers.get("Accept-Ranges") == "bytes" or done else None
-            )
+            resumable = done or response.headers.get("Accept-Ranges") == "bytes"
+            self.version = response.headers.get("ETag") if resumable else None
             with self.partial.open("ab" if done else "wb") as handle:
                 for chunk in response.iter_content(CHUNK):
                     done += len(chunk)

@@ -64,10 +64,8 @@ def _hint(asked: str, table: pd.DataFrame) -> str:
     within = [name for key, name in by_key.items() if asked and asked in key]
     near = within[:3] or [by_key[key] for key in difflib.get_close_matches(asked, by_key, 3, 0.6)]
     nearest = f"nearest: {'; '.join(near)}. " if near else ""
-    return (
-        f"{nearest}Allowed: England, a region, an integrated care board or a "
-        f"local authority in it, by name, or a code such as QJK"
-    )
+    allowed = "England, a region, an integrated care board or a local authority in it, by name, or a code such as QJK"
+    return f"{nearest}Allowed: {allowed}"
 
 
 def successors(code: str) -> list[str]:
@@ -105,8 +103,7 @@ def _list(names: pd.Series) -> str:
 
 
 def _write(day: str) -> str:
-    moment = pd.Timestamp(day)
-    return f"{moment.day} {moment:%B %Y}"
+    return f"{pd.Timestamp(day).day} {pd.Timestamp(day):%B %Y}"
 
 
 def members(region: str, as_of: str | None = None) -> list[str]:

@@ -50,12 +50,10 @@ class Layout:
 
         In the wide form these are all columns of measures where more than half of them are absent.
         """
-        found = self.columns(header)
-        absent = [item for item in self.items("figure", "check") if self.wide and item not in found]
-        few = 2 * len(absent) > len(self.items("figure", "check"))
-        return [self.text(item) for item in self.items("column") if item not in found] + [
-            self.text(item) for item in absent if few
-        ]
+        found, figures = self.columns(header), self.items("figure", "check") if self.wide else []
+        absent = [item for item in figures if item not in found]
+        needed = [item for item in self.items("column") if item not in found]
+        return [self.text(item) for item in needed + (absent if 2 * len(absent) > len(figures) else [])]
 
     def knows(self, item: str, period: str, name: str | None = None) -> bool:
         """Whether an item was published in a period, under this name where one is given."""

@@ -1,5 +1,6 @@
 """What the data hold, on one screen: coverage, gaps, conflicts between sources, and what is out of date."""
 
+import numpy as np
 import pandas as pd
 
 from iapt import data
@@ -13,11 +14,8 @@ def write(stale: list[str]) -> str:
     """The screen of `iapt check`, for data without problems; `stale` are the reports that are out of date."""
     known, tables = data.known(), data.load()
     newest = periods.label(data.newest_month()) if len(known) else "none"
-    lines = [
-        f"{len(known)} figures of {known['measure'].nunique()} measures from {known['source'].nunique()} sources; "
-        f"newest month: {newest}",
-        "",
-    ]
+    measures, sources = known["measure"].nunique(), known["source"].nunique()
+    lines = [f"{len(known)} figures of {measures} measures from {sources} sources; newest month: {newest}", ""]
     lines += [f"{'':<26}{'measures':<10}{'years':<22}{'quarters':<30}{'months':<22}"]
     for topic, group in tables["measures"].groupby("topic", sort=False):
         held = known[known["measure"].isin(group["measure"])]
@@ -26,11 +24,8 @@ def write(stale: list[str]) -> str:
     lines += _head("gaps between the first and the last figure", find_gaps(known))
     lines += _head("conflicts between sources, beyond rounding", find_conflicts(known))
     unread = _find_unread(known, tables["publications"])
-    lines += [
-        "",
-        "listed in publications.csv, not in the data: "
-        f"{', '.join(unread) + '; to add them: iapt fetch' if unread else 'none'}",
-    ]
+    listed = f"{', '.join(unread)}; to add them: iapt fetch" if unread else "none"
+    lines += ["", f"listed in publications.csv, not in the data: {listed}"]
     return "\n".join(lines + _head("reports out of date", stale))
 
 
@@ -50,7 +45,7 @@ def find_gaps(known: pd.DataFrame) -> list[str]:
     for (frequency, measure), held in known.groupby(["frequency", "measure"])["period"]:
         inside = pd.period_range(held.min(), held.max(), freq=periods.FREQUENCIES[frequency])
         missing = inside[~inside.isin(held)]
-        for _, run in missing.to_series().groupby(missing.astype("int64") - range(len(missing))):
+        for _, run in missing.to_series().groupby(missing.map(lambda period: period.ordinal) - np.arange(len(missing))):
             first, last = periods.write(run.iloc[0]), periods.write(run.iloc[-1])
             length = f"{len(run)} {frequency}{'s' * (len(run) > 1)}"
             gaps.append((len(run), f"{data.label(measure)}: {first} to {last}, {length}"))
@@ -70,7 +65,7 @@ def find_conflicts(known: pd.DataFrame) -> list[str]:
             group = group.sort_values("available", ascending=False)
             size = 100 * (group["value"].max() / max(group["value"].min(), 1e-9) - 1)
             values = " against ".join(f"{row.value:,.10g} ({row.source})" for row in group.itertuples())
-            conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g} %: {values}"))
+            conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g}%: {values}"))
     return [text for _, text in sorted(conflicts, key=lambda conflict: -conflict[0])]
 
 

@@ -28,12 +28,6 @@ __all__ = ["LIMIT", "Publication", "Refusal", "read"]
 Key = tuple[str, ...]
 """What a figure is about: its table, its place there (an area, or a dimension and a group), its measure."""
 
-ROUNDING = {"england": Decimal("0.05"), "groups": Decimal("0.05"), "areas": Decimal("0.5")}
-"""How far a published percentage can be from the exact one: it has one decimal for England, none for areas."""
-
-UNIT = {"england": 1, "groups": 1, "areas": 5}
-"""What counts are rounded to."""
-
 PLACES = {
     "england": (),
     "areas": ("area",),
@@ -41,6 +35,9 @@ PLACES = {
     "published_rates": ("dimension", "group"),
 }
 """The columns of each table of figures that say where, or about whom, a figure is."""
+
+RATES = (("reliably_recovered", "reliably_improved"), ("waited_under_6_weeks_rate", "waited_under_18_weeks_rate"))
+"""What is part of what in publications, beside the counts that the tables are checked for."""
 
 ENGLAND = ("england",)
 
@@ -124,6 +121,8 @@ def read(path: Path) -> Publication:
         digest = pool.submit(lambda: hashlib.sha256(raw).hexdigest())
         name, text, layout = unpack(file, raw)
         content = (_read_wide if layout.wide else _read_long)(name, text, layout)
+        if not content.cells[ENGLAND]:
+            raise Refusal(name, _describe_england(layout, content.columns), "none")
         known = _interpret(name, layout, content)
         doubts = _find_doubts(name, layout, content)
         if not text.endswith((b"\n", b"\r")):
@@ -160,19 +159,21 @@ def _read_long(name: str, text: bytes, layout: Layout) -> Content:
             content.add(ENGLAND, row["id"], cell)
         else:
             content.add_part("provider", row["code"], row["id"], cell)
-    if not content.cells[ENGLAND]:
-        expected = f"rows of {layout.text('england')} with {columns['id']} {', '.join(measures)}"
-        raise Refusal(f"{name}, column {columns['group']}", expected, "none")
     return content
+
+
+def _describe_england(layout: Layout, columns: dict[str, str]) -> str:
+    """Which rows a file has to have, in the words of its own columns."""
+    row = f"{columns['group']} {layout.text('england')}"
+    if layout.wide:
+        return f"a row with {row} and {columns['variable']} {layout.text('total')}"
+    return f"rows of {row} and {columns['id']} {', '.join(layout.items('figure', 'check'))}"
 
 
 def _list_untaken(others: list[tuple[str, set[str]]]) -> list[str]:
     """A note on what a file holds beside the figures that are taken."""
-    texts = [
-        f"{what} {', '.join(sorted(names)[:6])}" + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-        for what, names in others
-        if names
-    ]
+    more = lambda names: f" and {len(names) - 6} more" if len(names) > 6 else ""
+    texts = [f"{what} {', '.join(sorted(names)[:6])}{more(names)}" for what, names in others if names]
     return [f"not taken: {'; '.join(texts)}"] if texts else []
 
 
@@ -220,7 +221,6 @@ def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
     content = Content(_read_year(name), columns, _count_hidden(table, measures, layout), [])
     total, known = fold(layout.text("total")), set(data.load()["places"]["area"])
     untaken: dict[str, set[str]] = {what: set() for what in ("rows of", "areas", "breakdowns by")}
-    taken = []
     for row in _choose_rows(table, total, kinds, bands):
         kind, variable, second = kinds.get(fold(row["group"])), fold(row["variable"]), fold(row["second"])
         band = bands.get(f"{variable}/{fold(row['first'])}/{second or 'null'}")
@@ -232,19 +232,14 @@ def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
         elif variable != total and not band and not dimension:
             untaken["breakdowns by"].update([] if variable in dimensions else [row["variable"]])
         else:
-            taken.append((kind, dimension, band, row))
-    for kind, dimension, band, row in taken:
-        area = ("areas", row["code"]) if kind == "area" else ENGLAND
-        place = ("groups", dimension, row["first"]) if dimension else area
-        for item in ["finished_course"] if band else measures:
-            cell = Cell(row[item] or "NULL", f"{name}, row {row['row']}, column {columns[item]}", columns[item])
-            if kind != "provider":
-                content.add(place, band or item, cell)
-            if kind != "england" and not band:
-                content.add_part(row["group"], row["code"], item, cell)
-    if not content.cells[ENGLAND]:
-        row = f"{columns['group']} {layout.text('england')} and {columns['variable']} {layout.text('total')}"
-        raise Refusal(name, f"a row with {row}", "none")
+            area = ("areas", row["code"]) if kind == "area" else ENGLAND
+            place = ("groups", dimension, row["first"]) if dimension else area
+            for item in ["finished_course"] if band else measures:
+                cell = Cell(row[item] or "NULL", f"{name}, row {row['row']}, column {columns[item]}", columns[item])
+                if kind != "provider":
+                    content.add(place, band or item, cell)
+                if kind != "england" and not band:
+                    content.add_part(row["group"], row["code"], item, cell)
     content.notes.extend(_list_untaken(list(untaken.items())))
     return content
 
@@ -265,29 +260,22 @@ def _choose_rows(table: pa.Table, total: str, kinds: dict[str, str], bands: dict
 
 def _interpret(name: str, layout: Layout, content: Content) -> dict[Key, Decimal | None]:
     """The values to keep, None where suppressed; those of each place checked against each other."""
-    codebook, held = data.load()["measures"].to_dict("records"), _list_held()
-    column = "measure" if layout.wide else "nhs_id"
-    named = {entry[column]: entry["measure"] for entry in codebook if entry[column]}
+    codebook, held = data.load()["measures"], _list_held()
+    named = dict(zip(codebook["measure" if layout.wide else "nhs_id"], codebook["measure"]))
+    rules = [*codebook.itertuples()], [*tables.list_parts(codebook), *RATES]
     found: dict[Key, Decimal | None] = {}
-    for place, cells in content.cells.items():
-        table = place[0]
-        values = {named[item]: _read_value(layout, item, cell) for item, cell in cells.items() if item in named}
-        for item in cells.keys() & named.keys():
-            measure = named[item]
+    for (table, *where), cells in content.cells.items():
+        group = {"england": ["area", COUNTRY], "areas": ["area", *where]}.get(table, where)
+        values, places = {}, {}
+        for item, cell in cells.items():
+            if not (measure := named.get(item)):
+                continue
+            values[measure], places[measure] = _read_value(layout, item, cell), cell.place
             if layout.uses[item] != "check" and (table == "england" or (table, measure) in held):
-                found[*place, measure] = values[measure]
-            rated = ("area", COUNTRY) if table == "england" else ("area", place[1]) if table == "areas" else place[1:]
-            if layout.wide and ("published_rates", rated[0], rated[1] == COUNTRY, measure) in held:
-                found["published_rates", *rated, measure] = values[measure]
-        known = {measure: value for measure, value in values.items() if value is not None}
-        places = {named[item]: cell.place for item, cell in cells.items() if item in named}
-        for entry in codebook:
-            total, less = entry["numerator"], entry["denominator"]
-            if entry["kind"] == "difference" and total in known and less in known:
-                known.setdefault(entry["measure"], known[total] - known[less])
-                places.setdefault(entry["measure"], places[less])
-        _check_parts(known, places, codebook, UNIT[table])
-        _check_rates(known, places, codebook, ROUNDING[table], UNIT[table])
+                found[table, *where, measure] = values[measure]
+            if layout.wide and (group[0], group[1] == COUNTRY, measure) in held:
+                found["published_rates", *group, measure] = values[measure]
+        _check_values(values, places, *rules, tables.UNITS[table])
     if not any(value is not None for key, value in found.items() if key[:1] == ENGLAND):
         raise Refusal(name, "figures for England", "suppressed values alone")
     return found
@@ -295,11 +283,10 @@ def _interpret(name: str, layout: Layout, content: Content) -> dict[Key, Decimal
 
 def _list_held() -> set[tuple]:
     """The measures that the tables of areas and groups hold, and the kinds of rates in the one of published rates."""
-    tables = data.load()
-    rates = tables["published_rates"]
-    kinds = zip(rates["dimension"], rates["group"] == COUNTRY, rates["measure"])
-    held = {(table, measure) for table in ("areas", "groups") for measure in tables[table]["measure"].unique()}
-    return held | {("published_rates", *kind) for kind in kinds}
+    held = {(table, measure) for table in ("areas", "groups") for measure in data.load()[table]["measure"].unique()}
+    rates = data.load()["published_rates"]
+    rates = rates.assign(group=rates["group"] == COUNTRY)[["dimension", "group", "measure"]].drop_duplicates()
+    return held | set(rates.itertuples(index=False, name=None))
 
 
 def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
@@ -307,8 +294,7 @@ def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
     text, name = cell.text.strip(), layout.text(item)
     if text in layout.names["suppressed"]:
         return None
-    kinds = {"Perc": "a percentage up to 100", "Mean": "a number", "Medi": "a number"}
-    kind = kinds.get(name[:4], "a count")
+    kind = {"Perc": "a percentage up to 100", "Mean": "a number", "Medi": "a number"}.get(name[:4], "a count")
     if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,12})?", text):
         value = Decimal(text)
         if {"a percentage up to 100": value <= 100, "a count": value == value.to_integral_value()}.get(kind, True):
@@ -316,30 +302,30 @@ def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
     raise Refusal(cell.place, f"{kind} for {name}, or one of {' '.join(layout.names['suppressed'])}", repr(text))
 
 
-def _check_parts(known: dict[str, Decimal], places: dict[str, str], codebook: list[dict[str, str]], unit: int) -> None:
-    """A part is not larger than its whole. What is rounded to 5 can be; so can differences of such counts."""
-    parts = [*tables.PARTS, ("reliably_recovered", "reliably_improved")]
-    parts += [("waited_under_6_weeks_rate", "waited_under_18_weeks_rate")]
-    parts += [(entry["denominator"], entry["numerator"]) for entry in codebook if entry["kind"] == "difference"]
-    parts += [(entry["numerator"], entry["denominator"]) for entry in codebook if entry["kind"] == "rate"]
+def _check_values(
+    values: dict[str, Decimal | None], places: dict[str, str], codebook: list, parts: list[tuple[str, str]], unit: int
+) -> None:
+    """Refuse a part that is larger than its whole, and a rate that its counts do not give.
+
+    Counts rounded to 5 may differ by what rounding allows; percentages have one decimal, and none with such counts.
+    """
+    known = {measure: value for measure, value in values.items() if value is not None}
+    for made in codebook:
+        if made.kind == "difference" and {made.numerator, made.denominator} <= known.keys():
+            known.setdefault(made.measure, known[made.numerator] - known[made.denominator])
+            places.setdefault(made.measure, places[made.denominator])
     for part, of in parts:
         if part in known and of in known and known[part] > known[of] + (2 * unit if unit > 1 else 0):
             raise Refusal(places[part], f"{part} within {of}, which it is part of", f"{known[part]} of {known[of]}")
-
-
-def _check_rates(
-    known: dict[str, Decimal], places: dict[str, str], codebook: list[dict[str, str]], rounding: Decimal, unit: int
-) -> None:
-    """A published rate is the one that its counts give, within the rounding of the rate and of the counts."""
-    for entry in codebook:
-        rate, above, below = (entry[column] for column in ("measure", "numerator", "denominator"))
-        if entry["kind"] != "rate" or not {rate, above, below} <= known.keys() or known[below] <= unit:
-            continue
-        exact = 100 * known[above] / known[below]
-        blur = Decimal(unit // 2 + 1) * (100 + 2 * exact) / (known[below] - unit) if unit > 1 else 0
-        if abs(exact - known[rate]) > rounding + blur:
-            gives = f"as {above} {known[above]} over {below} {known[below]} gives"
-            raise Refusal(places[rate], f"{rate} {exact:.2f} per cent, {gives}", str(known[rate]))
+    for rate in codebook:
+        above, below = known.get(rate.numerator), known.get(rate.denominator, 0)
+        if rate.kind == "rate" and rate.measure in known and above is not None and below > unit:
+            exact = 100 * above / below
+            blur = Decimal(unit // 2 + 1) * (100 + 2 * exact) / (below - unit) if unit > 1 else 0
+            if abs(exact - known[rate.measure]) > Decimal("0.5" if unit > 1 else "0.05") + blur:
+                gives = f"as {rate.numerator} {above} over {rate.denominator} {below} gives"
+                expected = f"{rate.measure} {exact:.2f} per cent, {gives}"
+                raise Refusal(places[rate.measure], expected, str(known[rate.measure]))
 
 
 def _compare_parts(layout: Layout, content: Content) -> list[str]:
@@ -358,7 +344,7 @@ def _compare_parts(layout: Layout, content: Content) -> list[str]:
         if total > england + Decimal("2.5") * len(cells):
             raise Refusal(cell.place, f"at least what the {len(cells)} of {kind} add up to, {total}", str(england))
         share = 100 * total / max(england, 1)
-        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f} % of {name} for England")
+        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f}% of {name} for England")
     return [*sums.values(), *notes]
 
 

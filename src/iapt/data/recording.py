@@ -8,34 +8,32 @@ import csv
 import io
 import shutil
 import tempfile
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from iapt import data
-from iapt.data import writing
+from iapt.data import periods, writing
+from iapt.data.additions import Addition, Change
 from iapt.data.publications import PLACES, Refusal
-
-if TYPE_CHECKING:
-    from iapt.data.additions import Addition, Change
 
 Row = dict[str, str]
 
-ORDER: dict[str, Callable[[Row], tuple]] = {
-    "england": lambda row: (
-        ["year", "quarter", "month"].index(row["frequency"]), row["measure"], row["period"], row["source"],
-    ),
-    "areas": lambda row: (row["area"], row["measure"], row["year"], row["source"]),
-    "groups": lambda row: (row["dimension"], row["group"], row["measure"], row["year"], row["source"]),
-    "published_rates": lambda row: (row["dimension"], row["group"], row["measure"], row["year"], row["source"]),
-    "sources": lambda row: (row["sha256"] != "", row["id"] if row["sha256"] else ""),
-    "changes": lambda row: (row["added"], row["frequency"], row["period"], row["what"], row["card"]),
-}  # fmt: skip
-"""The order of the rows of a table. Source cards written by hand come first, as they stand."""
+ORDER = {table: (*place, "measure", "year", "source") for table, place in PLACES.items()} | {
+    "england": ("frequency", "measure", "period", "source"),
+    "changes": ("added", "frequency", "period", "what", "card"),
+}
+"""The columns by which the rows of a table are ordered. Source cards written by hand come first, as they stand."""
+
+IN_WORDS = {
+    "england": "for England",
+    "areas": "for regions and boards",
+    "groups": "for groups of people",
+    "published_rates": "published rates",
+}
+"""What the list of changes calls the figures of each table."""
 
 
-def write(additions: list["Addition"], digests: dict[str, str], today: date | None = None) -> list[str]:
+def write(additions: list[Addition], digests: dict[str, str], today: date | None = None) -> list[str]:
     """Write the figures, their source cards, and the SHA-256 of files by address; the names of the changed tables.
 
     The caller holds the lock of the folder. Either all tables change or none.
@@ -43,15 +41,15 @@ def write(additions: list["Addition"], digests: dict[str, str], today: date | No
     """
     folder, additions = data.folder(), [addition for addition in additions if addition.card]
     cards = [addition.card for addition in additions if addition.card["id"] not in set(data.load()["sources"]["id"])]
-    rows = {"sources": cards, **{table: [] for table in PLACES}}
+    new: dict[str, list[Row]] = {"sources": cards, **{table: [] for table in PLACES}, "changes": []}
     for addition in additions:
         for change in addition.moved:
-            rows[change.key[0]].append(_write_figure(addition, change))
-    rows["changes"] = [row for addition in additions for row in _list_changes(addition, today or date.today())]
-    old = {f"{name}.csv": _read_text(folder / f"{name}.csv") for name in (*rows, "publications")}
-    texts = {f"{name}.csv": _insert(old[f"{name}.csv"], name, new) for name, new in rows.items() if new}
-    texts["publications.csv"] = _write_digests(old["publications.csv"], digests)
-    texts = {name: text for name, text in texts.items() if text != old[name]}
+            new[change.key[0]].append(_write_figure(addition, change))
+        new["changes"] += _list_changes(addition, today or date.today())
+    old = {name: (folder / f"{name}.csv").read_bytes().decode() for name in (*new, "publications")}
+    texts = {name: _insert(old[name], name, rows) for name, rows in new.items() if rows}
+    texts |= {"publications": _write_digests(old["publications"], digests)} if digests else {}
+    texts = {f"{name}.csv": text for name, text in texts.items() if text != old[name]}
     if texts:
         _rehearse(folder, texts)
         try:
@@ -62,7 +60,7 @@ def write(additions: list["Addition"], digests: dict[str, str], today: date | No
     return list(texts)
 
 
-def _write_figure(addition: "Addition", change: "Change") -> Row:
+def _write_figure(addition: Addition, change: Change) -> Row:
     publication, (table, *place, measure) = addition.publication, change.key
     row = {"measure": measure, "value": f"{change.value.normalize():f}", "source": addition.card["id"]}
     if table == "england":
@@ -70,65 +68,68 @@ def _write_figure(addition: "Addition", change: "Change") -> Row:
     return row | dict(zip(PLACES[table], place), year=publication.period)
 
 
-def _list_changes(addition: "Addition", today: date) -> list[Row]:
+def _list_changes(addition: Addition, today: date) -> list[Row]:
     """A row on the new figures of a publication, and one on those it revises, with its largest revisions."""
-    publication, new = addition.publication, [change for change in addition.moved if change.kind == "new"]
-    revised = [change for change in addition.moved if change.kind == "revised"]
+    publication = addition.publication
+    new, revised = ([change for change in addition.moved if change.kind == kind] for kind in ("new", "revised"))
     revised.sort(key=lambda change: -abs(change.value / change.held.value - 1) if change.held.value else 0)
-    details = {
-        "added": ", ".join(
-            f"{number} in {table}"
-            for table in PLACES
-            if (number := sum(change.key[0] == table for change in new))
-        ),
-        "revised": "; ".join(f"{change.name} {change.size}" for change in revised[:3]),
-    }
+    largest = "; ".join(f"{change.name} {change.size}" for change in revised[:3])
+    row = {"added": str(today), "frequency": publication.frequency, "period": publication.period}
     return [
-        {"added": str(today), "frequency": publication.frequency, "period": publication.period, "what": what,
-         "figures": str(len(changes)), "detail": details[what], "card": addition.card["id"]}
-        for what, changes in (("added", new), ("revised", revised)) if changes
-    ]  # fmt: skip
+        row | {"what": what, "figures": str(len(changes)), "detail": detail, "card": addition.card["id"]}
+        for what, changes, detail in (("added", new, _count_in_words(new)), ("revised", revised, largest))
+        if changes
+    ]
 
 
-def _read_text(path: Path) -> str:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return handle.read()
+def _count_in_words(changes: list[Change]) -> str:
+    tables = [change.key[0] for change in changes]
+    counts = {name: tables.count(table) for table, name in IN_WORDS.items() if table in tables}
+    if len(counts) == 1:
+        return f"all {next(iter(counts))}"
+    return ", ".join(f"{number:,} {name}" for name, number in counts.items())
+
+
+def _parse(text: str) -> list[Row]:
+    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
 
 
 def _insert(old: str, name: str, new: list[Row]) -> str:
     """The text of a table with new rows in their places; a change that is listed already is not listed again."""
-    rows = list(csv.DictReader(io.StringIO(old.removeprefix("\ufeff"))))
+    rows = _parse(old)
     if name == "changes":
-        same = [ORDER[name](row)[1:] for row in rows]
-        new = [row for row in new if ORDER[name](row)[1:] not in same]
-    return _write_rows(old, sorted([*rows, *new], key=ORDER[name]))
+        same = [_rank(name, row)[1:] for row in rows]
+        new = [row for row in new if _rank(name, row)[1:] not in same]
+    return _write_rows(old, sorted([*rows, *new], key=lambda row: _rank(name, row)))
+
+
+def _rank(name: str, row: Row) -> tuple:
+    """What a row of a table is ordered by."""
+    if name == "sources":
+        return row["sha256"] != "", row["id"] if row["sha256"] else ""
+    frequencies = ["", *periods.FREQUENCIES]
+    return tuple(frequencies.index(row[column]) if column == "frequency" else row[column] for column in ORDER[name])
 
 
 def _write_rows(old: str, rows: list[Row]) -> str:
     """Rows as the text of a table, with the byte order mark, the columns and the ends of line of the old one."""
     mark = "\ufeff" if old.startswith("\ufeff") else ""
-    header = next(csv.reader(io.StringIO(old.removeprefix(mark))))
     text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\r\n" if "\r\n" in old else "\n")
+    writer = csv.DictWriter(text, rows[0], restval="", lineterminator="\r\n" if "\r\n" in old else "\n")
     writer.writeheader()
     writer.writerows(rows)
     return mark + text.getvalue()
 
 
 def _write_digests(old: str, digests: dict[str, str]) -> str:
-    if not digests:
-        return old
-    rows = list(csv.DictReader(io.StringIO(old.removeprefix("\ufeff"))))
-    return _write_rows(old, [{**row, "sha256": row["sha256"] or digests.get(row["address"], "")} for row in rows])
+    return _write_rows(old, [row | {"sha256": row["sha256"] or digests.get(row["address"], "")} for row in _parse(old)])
 
 
 def _rehearse(folder: Path, texts: dict[str, str]) -> None:
     """Check the tables as they would be."""
     with tempfile.TemporaryDirectory() as temporary:
-        for path in folder.iterdir():
-            if path.is_file() and path.name not in texts:
-                shutil.copyfile(path, Path(temporary) / path.name)
+        trial = shutil.copytree(folder, Path(temporary) / "data", ignore=shutil.ignore_patterns(".*"))
         for name, text in texts.items():
-            (Path(temporary) / name).write_text(text, encoding="utf-8", newline="")
-        if problems := data.check(Path(temporary)):
+            (trial / name).write_text(text, encoding="utf-8", newline="")
+        if problems := data.check(trial):
             raise data.DataError(problems)

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from iapt.data import periods, schema, writing
@@ -135,23 +136,29 @@ def _check_figures(
     yield from find(file, rows, kinds.eq("average") & (values > 1000), "value", say)
 
 
+def list_parts(measures: pd.DataFrame) -> list[tuple[str, str]]:
+    """Pairs of a count and one that it is part of: what is taken from it, what is a share of it, and `PARTS`."""
+    differences, rates = measures[measures["kind"] == "difference"], measures[measures["kind"] == "rate"]
+    shares = zip(rates["numerator"], rates["denominator"])
+    return list(dict.fromkeys([*zip(differences["denominator"], differences["numerator"]), *PARTS, *shares]))
+
+
 def _check_parts(file: str, rows: pd.DataFrame, measures: pd.DataFrame, unit: int) -> Iterator[Problem]:
     """A count is at most what it is part of: what it is a share of, or what it is taken from, for the same place."""
-    differences, rates = measures[measures["kind"] == "difference"], measures[measures["kind"] == "rate"]
-    pairs = [*zip(differences["denominator"], differences["numerator"]), *PARTS, *zip(rates["numerator"], rates["denominator"])]
+    differences, pairs = measures[measures["kind"] == "difference"], list_parts(measures)
     rows = rows[rows["measure"].isin({measure for pair in pairs for measure in pair})]
     place = [name for name in rows if name not in ("measure", "value", "note", "rounded_to")]
     slack = rows["rounded_to"].fillna(unit) - 1 if "rounded_to" in rows else unit - 1
     wide = rows.assign(slack=slack, row=rows.index).pivot(index=place, columns="measure", values=["value", "slack", "row"])
-    value, slack, row = (wide[part].astype(float) for part in ("value", "slack", "row"))
-    for made in differences[differences[["numerator", "denominator"]].isin(list(value)).all(axis="columns")].itertuples():
-        for part, total in ((value, value[made.numerator] - value[made.denominator]),
+    value, slack, row = ({name: wide[part, name].to_numpy(float) for name in wide[part]} for part in ("value", "slack", "row"))
+    for made in differences[differences[["numerator", "denominator"]].isin([*value]).all(axis="columns")].itertuples():
+        for held, total in ((value, value[made.numerator] - value[made.denominator]),
                             (slack, slack[made.numerator] + slack[made.denominator])):  # fmt: skip
-            part[made.measure] = part[made.measure].fillna(total) if made.measure in part else total
-    for part, whole in dict.fromkeys(pairs):
+            own = held.get(made.measure, total)
+            held[made.measure] = np.where(np.isnan(own), total, own)
+    for part, whole in pairs:
         if part in row and whole in value:
-            above = value[part] > value[whole] + slack[part] + slack[whole]
-            for case in above[above].index:
+            for case in np.flatnonzero(value[part] > value[whole] + slack[part] + slack[whole]):
                 message = f"{part} {value[part][case]:.0f} is above {whole} {value[whole][case]:.0f}, which it is part of"
                 yield Problem(file, int(row[part][case]) + 2, "value", message)
 

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import reduce
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -182,10 +183,7 @@ def parse(name: str, raw: bytes, columns: dict[str, str]) -> pa.Table:
     else:
         raise Refusal(name, f"{len(header)} values in every row", fault)
     table = table.append_column("row", pa.array(range(2, len(table) + 2)))
-    filled = [pc.not_equal(pc.utf8_trim_whitespace(table[item]), "") for item in columns]
-    some = filled[0]
-    for mask in filled[1:]:
-        some = pc.or_(some, mask)
+    some = reduce(pc.or_, (pc.not_equal(pc.utf8_trim_whitespace(table[item]), "") for item in columns))
     if not pc.any(some).as_py():
         raise Refusal(name, "rows", "column names alone")
     return table.filter(some)

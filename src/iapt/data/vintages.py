@@ -261,16 +261,12 @@ def _choose(as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
         derived = pd.concat(derived)
         preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
         derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
-        candidates = pd.concat([published[published["measure"].isin(made.index)], derived], ignore_index=True)
-        candidates = _order(candidates)
+        candidates = _order(pd.concat([published[published["measure"].isin(made.index)], derived], ignore_index=True))
         used = candidates.drop_duplicates(KEY)
-        used = used.assign(why=[_explain(list(group)) for _, group in groupby(candidates.itertuples(), _key)])
+        of_one = groupby(candidates.itertuples(), lambda row: (row.measure, row.frequency, row.period))
+        used = used.assign(why=[_explain(list(group)) for _, group in of_one])
         chosen = pd.concat([chosen, used], ignore_index=True)
     return chosen.sort_values(KEY, ignore_index=True)
-
-
-def _key(row: tuple) -> tuple:
-    return row.measure, row.frequency, row.period
 
 
 def _order(candidates: pd.DataFrame) -> pd.DataFrame:
@@ -349,15 +345,14 @@ def _explain(candidates: list[tuple]) -> str:
 # ---------------------------------------------------------------- what goes with the figures
 
 
-@remember
 def label(measure: str) -> str:
-    """The name of a measure for people."""
+    """The name of a measure for people. Raises KeyError for an unknown one."""
     return _read_labels()[measure]
 
 
 @remember
-def _read_labels() -> pd.Series:
-    return load()["measures"].set_index("measure")["label"]
+def _read_labels() -> dict[str, str]:
+    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))
 
 
 @remember
@@ -366,29 +361,25 @@ def targets(measure: str, as_of: str | None = None) -> pd.DataFrame:
 
     Columns id, name, target, share and base (of the need that it was set as), known_from, note and source.
     """
-    return _read_targets(measure, as_of, standing=False)
+    held = _read_targets(measure, as_of).query("year != ''")
+    held.index = periods.index([periods.parse(text, "year") for text in held.pop("year")], "year")
+    return held.drop(columns=["measure", "unit"]).sort_index()
 
 
 @remember
 def standard(measure: str, as_of: str | None = None) -> float:
     """The standing national standard on a rate, in per cent: 50 for recovery. Raises ValueError where there is none."""
-    held = _read_targets(measure, as_of, standing=True)["target"]
+    held = _read_targets(measure, as_of).query("year == ''")["target"]
     if held.empty:
         raise ValueError(f"no national standard on {measure} was known")
     return float(held.iloc[-1])
 
 
-def _read_targets(measure: str, as_of: str | None, *, standing: bool) -> pd.DataFrame:
-    held = load()["targets"].rename(columns={"value": "target"})
-    limit = day(as_of)
+def _read_targets(measure: str, as_of: str | None) -> pd.DataFrame:
+    """Targets and standards on a measure that were known on a day; a standard has no year."""
+    held, limit = load()["targets"].rename(columns={"value": "target"}), day(as_of)
     seen = held["known_from"].map(lambda text: limit is None or not text or pd.Timestamp(text) <= limit)
-    held = held[(held["measure"] == measure) & seen & (held["year"].eq("") == standing)]
-    if standing:
-        return held
-    years = periods.index([periods.parse(text, "year") for text in held["year"]], "year")
-    held = held.drop(columns=["measure", "year", "unit"])
-    held.index = years
-    return held.sort_index()
+    return held[(held["measure"] == measure) & seen]
 
 
 @remember

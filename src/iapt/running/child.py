@@ -7,10 +7,10 @@ The outputs are the same. It ends, with all that it started, when it takes too l
 it ends.
 """
 
-import ast
 import importlib
-import multiprocessing
+import multiprocessing.connection
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iapt import runs
@@ -36,31 +36,25 @@ PRELOADED = (
 """What every run needs; the imports of its notebook come on top."""
 
 
-def preload(notebooks: Iterable[Path] = ()) -> None:
+def preload(notebooks: Iterable[Path] = (), method: str = "") -> None:
     """Import once what runs of these notebooks need, here or in the server that forks them."""
+    method = method or METHOD
     # else the debugger, that every kernel loads, prints a warning here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     names = [*PRELOADED, *dict.fromkeys(name for notebook in notebooks for name in list_imports(notebook))]
-    if METHOD == "forkserver":
+    if method == "forkserver":
         multiprocessing.set_forkserver_preload(names)
-    elif METHOD == "fork":
+    elif method == "fork":
         for name in names:
             with suppress(ImportError):  # a name that is no module, or a mistake that the run will tell of
                 importlib.import_module(name)
 
 
 def list_imports(notebook: Path) -> list[str]:
-    """The modules that a notebook imports; of `from a import b` both `a` and `a.b`, which may be none."""
-    found = []
-    for cell in runs.read_notebook(notebook)["cells"]:
-        if cell["cell_type"] == "code" and "import " in (source := "".join(cell["source"])):
-            with suppress(SyntaxError):
-                for node in ast.walk(ast.parse(source)):
-                    if isinstance(node, ast.Import):
-                        found += [alias.name for alias in node.names]
-                    elif isinstance(node, ast.ImportFrom) and node.module:
-                        found += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return found
+    """The modules that lines of a notebook's code begin by importing."""
+    cells = [cell for cell in runs.read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    return re.findall(r"^(?:import|from) ([\w.]+)", code, re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -77,23 +71,21 @@ class Child:
     """A run in a process of its own, with a folder for its report and one for its temporary files.
 
     `work` is called there with the folder of the report and returns the warnings; with `forked` its kernel forks too,
-    where the system can.
+    where the system can. `method` is how it starts, where that is not METHOD.
     """
 
-    def __init__(self, work: Callable[[Path], list[str]], staging: Path, limit: int, *, forked: bool) -> None:
-        context = multiprocessing.get_context(METHOD)
+    def __init__(
+        self, work: Callable[[Path], list[str]], staging: Path, limit: int, *, forked: bool, method: str = ""
+    ) -> None:
+        method = method or METHOD
+        context = multiprocessing.get_context(method)
         self.staging, self.limit, self.began = staging, limit, time.monotonic()
         self._heard, said = context.Pipe(duplex=False)
-        above = os.getpid() if METHOD == "fork" else 0  # where a server forks it, that is above it
-        arguments = (work, staging, said, forked and METHOD != "spawn", above)
+        above = os.getpid() if method == "fork" else 0  # where a server forks it, that is above it
+        arguments = (work, staging, said, forked and method != "spawn", above)
         self._process = context.Process(target=_work, args=arguments)
         self._process.start()
         said.close()
-
-    @property
-    def sources(self) -> tuple:
-        """What becomes ready when the child has something to say or has ended."""
-        return self._process.sentinel, self._heard
 
     @property
     def seconds(self) -> float:
@@ -105,20 +97,19 @@ class Child:
 
     def conclude(self) -> Outcome:
         """How the child ended; it has gone afterwards, with all that it started."""
-        seconds, said = self.seconds, None
+        seconds, outcome = self.seconds, None
         try:
-            said = self._heard.recv() if self._heard.poll() else None
+            outcome = self._heard.recv() if self._heard.poll() else None
         except EOFError:  # it went without a word
             self._process.join(5)
-        ended = not self._process.is_alive()
+        late = self._process.is_alive()
         self.end()
-        if said:
-            message, warnings, retry = said
-            return Outcome(message, seconds, warnings, retry)
+        if outcome:
+            return replace(outcome, seconds=seconds)
         code, reason = self._process.exitcode, f"took longer than {self.limit} seconds"
-        if ended:
-            signalled = f"the run was killed by signal {-code} (out of memory?)"
-            reason = signalled if code < 0 else f"the run ended with code {code}"
+        if not late:
+            killed = f"the run was killed by signal {-code} (out of memory?)"
+            reason = killed if code < 0 else f"the run ended with code {code}"
         return Outcome(failures.explain(reason, self.staging / "report" / "notebook.ipynb"), seconds)
 
     def end(self) -> None:
@@ -127,6 +118,12 @@ class Child:
             end_family(self._process.pid)
             self._process.join()
             self._heard.close()
+
+
+def wait(children: Iterable[Child]) -> None:
+    """Wait until one of these has something to say or has ended, half a second at most."""
+    sources = [source for child in children for source in (child._process.sentinel, child._heard)]
+    multiprocessing.connection.wait(sources, timeout=0.5)
 
 
 def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool, above: int) -> None:
@@ -149,10 +146,10 @@ def _work(work: Callable[[Path], list[str]], staging: Path, said, forked: bool, 
 
             kernel.prepare()
         end_with_parent(above or os.getppid())
-        said.send(("", tuple(work(report)), False))
+        said.send(Outcome("", warnings=tuple(work(report))))
     except BaseException as error:
         message = failures.explain(error, report / "notebook.ipynb")
-        said.send((message, (), isinstance(error, failures.KernelNotStarted)))
+        said.send(Outcome(message, retry=isinstance(error, failures.KernelNotStarted)))
 
 
 def end_family(leader: int) -> None:

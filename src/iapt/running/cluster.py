@@ -1,38 +1,31 @@
 """Runs on a dask cluster: the notebooks run on its workers, the pages are written here.
 
-The tables and notebooks travel once, to every worker. A worker hands its runs to a process beside it, single-threaded
-and with the imports done, that forks a child for each, as `iapt.running.runner` does here: the bytes are the same.
-Every worker needs this package, the same version of it; nothing else is shared. A run whose worker is lost goes to
-another. Needs the extra `cluster`.
+The tables and notebooks travel once, to every worker. A worker starts each run in a process of its own, which a server
+with the imports done forks, as `iapt.running.child` does on macOS: the bytes are the same. Every worker needs this
+package, the same version of it; nothing else is shared. A run whose worker is lost goes to another. Needs the extra
+`cluster`.
 """
 
-import multiprocessing.connection
+import multiprocessing
 import os
-import pickle
 import platform
-import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from iapt import runs
 from iapt.paths import data_folder
 from iapt.running import execution, folders, reports
-from iapt.running.child import Child, Outcome, preload
+from iapt.running.child import METHOD, Child, Outcome, preload, wait
 from iapt.running.failures import KernelNotStarted, describe_trouble
 from iapt.running.runner import Job, Result, finish
 
 PATIENCE = "20s"
 """How long to wait for a scheduler to answer."""
-
-_thread = threading.local()
+METHOD_THERE = "forkserver" if METHOD == "fork" else METHOD
+"""How a worker starts a run: its threads would not survive a fork."""
 
 
 @dataclass(frozen=True)
@@ -41,23 +34,6 @@ class Shipment:
 
     package: str
     files: dict[str, bytes]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A run to execute on a worker."""
-
-    run: runs.Run
-    kernel: bool
-    limit: int
-
-
-@dataclass(frozen=True)
-class Executed:
-    """How a run ended on a worker, and its notebook: whole where the outcome has no message, else as far as it came."""
-
-    outcome: Outcome
-    notebook: bytes = b""
 
 
 # ---------------------------------------------------------------- here
@@ -76,22 +52,19 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise runs.RunError(f"no dask scheduler answers at {scheduler}: {error}") from None
-    try:
-        client.wait_for_workers(1, timeout=PATIENCE)
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
+            said = f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}"
+            raise runs.RunError(said) from None
         shipment = client.scatter(pack(waiting), broadcast=True, hash=False)  # who joins later has it from another
-        jobs = {}
-        for job in waiting:
-            task = Task(replace(job.run, notebook=Path(job.run.notebook.name)), kernel, limit)
-            jobs[client.submit(execute, task, shipment, pure=False, retries=1)] = job
+        options = {"kernel": kernel, "limit": limit, "pure": False, "retries": 1}
+        jobs = {client.submit(execute, _unplace(job.run), shipment, **options): job for job in waiting}
         for future in as_completed(list(jobs), loop=client.loop):
             job, staging = jobs.pop(future), folders.make_staging(out)
-            yield finish(job, _collect(future, job, staging), staging, out)
+            yield finish(job, _collect(future, job, staging / "report"), staging, out)
             future.release()
-    except TimeoutError:
-        said = f"the scheduler at {scheduler} has no workers; start one: dask worker {scheduler}"
-        raise runs.RunError(said) from None
-    finally:
-        client.close()
 
 
 def pack(waiting: list[Job]) -> Shipment:
@@ -101,14 +74,17 @@ def pack(waiting: list[Job]) -> Shipment:
     return Shipment(runs.digest_package(), tables | notebooks)
 
 
-def _collect(future, job: Job, staging: Path) -> Outcome:
-    report = staging / "report"
+def _unplace(run: runs.Run) -> runs.Run:
+    return replace(run, notebook=Path(run.notebook.name))
+
+
+def _collect(future, job: Job, report: Path) -> Outcome:
     try:
-        executed = future.result()
-        (report / "notebook.ipynb").write_bytes(executed.notebook)
-        if not executed.outcome.message:
+        outcome, notebook = future.result()
+        (report / "notebook.ipynb").write_bytes(notebook)
+        if not outcome.message:
             reports.write_report(job.run, report, job.basis)
-        return executed.outcome
+        return outcome
     except OSError as error:
         return Outcome(describe_trouble(error, report))
     except Exception as error:  # KilledWorker, a cancelled future, a lost scheduler: each has a class of its own
@@ -118,64 +94,38 @@ def _collect(future, job: Job, staging: Path) -> Outcome:
 # ---------------------------------------------------------------- on a worker
 
 
-def execute(task: Task, shipment: Shipment) -> Executed:
-    """Execute a run in the process that this thread of the worker keeps for its runs."""
-    if shipment.package != runs.digest_package():
-        return Executed(Outcome(f"the worker on {platform.node()} has another version of the package"))
-    if getattr(_thread, "shipment", None) != shipment or _thread.helper.poll() is not None:
-        _thread.shipment, _thread.helper = shipment, _start_helper(shipment)
-    _write(_thread.helper.stdin, task)
-    executed = pickle.load(_thread.helper.stdout)
-    if executed.outcome.retry:
-        raise KernelNotStarted(executed.outcome.message)
-    return executed
+def execute(run: runs.Run, shipment: Shipment, *, kernel: bool, limit: int) -> tuple[Outcome, bytes]:
+    """Execute a run in a process of its own: how it ended, and its notebook as far as it came.
 
-
-def _start_helper(shipment: Shipment) -> subprocess.Popen:
+    Raises KernelNotStarted, upon which the scheduler has another worker try it.
+    """
     from distributed import get_worker
 
-    folder = tempfile.mkdtemp(prefix="iapt-", dir=get_worker().local_directory)
-    code = "import sys; from iapt.running import cluster; cluster.serve(sys.argv[1])"
-    helper = subprocess.Popen([sys.executable, "-c", code, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    _write(helper.stdin, shipment)
-    return helper
-
-
-def _write(stream: BinaryIO, content: object) -> None:
-    pickle.dump(content, stream)
-    stream.flush()
-
-
-def serve(place: str) -> None:
-    """Unpack a shipment into a folder, then execute one run after another, until the worker closes its end or dies."""
-    folder = Path(place)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever is printed goes to the worker's log, not among the answers
-    for name, content in pickle.load(sys.stdin.buffer).files.items():
-        (folder / name).parent.mkdir(exist_ok=True)
-        (folder / name).write_bytes(content)
-    os.environ["IAPT_DATA"] = str(folder / "data")
+    if shipment.package != runs.digest_package():
+        return Outcome(f"the worker on {platform.node()} has another version of the package"), b""
+    multiprocessing.current_process()._config["daemon"] = False  # as which dask starts workers; it may have no children
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    preload(folder.glob("notebooks/*.ipynb"))
-    with suppress(EOFError):
-        while True:
-            _write(answers, _execute_here(pickle.load(sys.stdin.buffer), folder))
-
-
-def _execute_here(task: Task, folder: Path) -> Executed:
-    run = replace(task.run, notebook=folder / "notebooks" / task.run.notebook.name)
-    staging = folders.make_staging(folder)
-    child = Child(partial(_execute_in_child, run, task.limit), staging, task.limit, forked=not task.kernel)
-    try:
-        while not child.is_over():
-            if sys.stdin.buffer in multiprocessing.connection.wait([*child.sources, sys.stdin.buffer], timeout=0.5):
-                raise EOFError("the worker has gone")
-        outcome, notebook = child.conclude(), staging / "report" / "notebook.ipynb"
-        return Executed(outcome, notebook.read_bytes() if notebook.exists() else b"")
-    finally:
-        child.end()
-        shutil.rmtree(staging, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=get_worker().local_directory, ignore_cleanup_errors=True) as place:
+        folder = Path(place)
+        for name, content in shipment.files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+        preload(folder.glob("notebooks/*.ipynb"), METHOD_THERE)
+        staging = folders.make_staging(folder)
+        work = partial(_execute_in_child, replace(run, notebook=folder / "notebooks" / run.notebook), limit)
+        child = Child(work, staging, limit, forked=not kernel, method=METHOD_THERE)
+        try:
+            while not child.is_over():
+                wait([child])
+            outcome = child.conclude()
+        finally:
+            child.end()
+        notebook = staging / "report" / "notebook.ipynb"
+        if outcome.retry:
+            raise KernelNotStarted(outcome.message)
+        return outcome, notebook.read_bytes() if notebook.exists() else b""
 
 
 def _execute_in_child(run: runs.Run, limit: int, report: Path) -> list[str]:
+    os.environ["IAPT_DATA"] = str(run.notebook.parents[1] / "data")
     return execution.execute(run, report / "notebook.ipynb", run.values(), limit)

@@ -1,15 +1,11 @@
 """From runs to reports: what is out of date is made, several runs at a time, the others are left alone."""
 
 import gc
-import itertools
-import multiprocessing.connection
 import os
-import re
 import shutil
 import signal
 import socket
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,10 +15,10 @@ from pathlib import Path
 from iapt import runs
 from iapt.paths import REPORTS, data_folder
 from iapt.running import execution, failures, folders, reports
-from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload
+from iapt.running.child import METHOD, STOPPING, Child, Outcome, preload, wait
 
-MANY = 3
-"""Runs above which their figures are computed once for all, while no run can begin."""
+FEWEST_FILES = 128
+"""Files that have to be allowed to be open at once: a run with its kernel needs about 60, and with fewer some hang."""
 ATTEMPTS = 2
 """How often a run is tried whose kernel does not start."""
 
@@ -89,16 +85,21 @@ def make_all(
 
             yield from cluster.make_all(waiting, out, scheduler, kernel=kernel, limit=limit)
         elif waiting:
-            _check_loopback()
+            _check_system()
             preload({job.run.notebook for job in waiting})
             if METHOD == "fork":
-                warm_up(list(zip(waiting, values)))
+                warm_up({(table, given["as_of"]) for job, given in zip(waiting, values) for table in ("england", *job.run.data)})
             yield from _make_here(waiting, out, kernel, limit, workers or 2 * count_processors())
         yield from _link_again(out, chosen)
 
 
-def _check_loopback() -> None:
-    """Kernels are talked to through it; without it papermill would wait for minutes."""
+def _check_system() -> None:
+    """Raises RunError where kernels cannot be talked to through loopback, or lack files: papermill would wait on."""
+    with suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        if 0 < (most := resource.getrlimit(resource.RLIMIT_NOFILE)[0]) < FEWEST_FILES:
+            raise runs.RunError(f"only {most} files may be open at once here; allow more first: ulimit -n {FEWEST_FILES}")
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=5).close()
@@ -179,9 +180,8 @@ def _make_here(waiting: list[Job], out: Path, kernel: bool, limit: int, workers:
                     job = waiting.pop(0)
                     work = partial(reports.make, job.run, basis=job.basis, limit=limit)
                     active[Child(work, folders.make_staging(out), limit, forked=not kernel)] = job
-                sources = list(itertools.chain.from_iterable(child.sources for child in active))
                 with _masked("SIG_UNBLOCK"):
-                    multiprocessing.connection.wait(sources, timeout=0.5)
+                    wait(active)
                 for child in [child for child in active if child.is_over()]:
                     job = active.pop(child)
                     outcome = child.conclude()
@@ -229,8 +229,8 @@ def _masked(how: str) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def warm_up(waiting: list[tuple[Job, dict[str, object]]]) -> None:
-    """Compute once what many runs would compute again: the tables of their vintages, the figures of measures, the page.
+def warm_up(needed: Iterable[tuple[str, str]]) -> None:
+    """Compute once what many runs would compute again: their tables, by name and vintage, the figures, the page.
 
     What fails here is left to the runs that need it, each of which will say so.
     """
@@ -241,30 +241,15 @@ def warm_up(waiting: list[tuple[Job, dict[str, object]]]) -> None:
 
     nbformat.validate(nbformat.v4.new_notebook())
     pages.TEMPLATES.get_template("report.html.j2")
-    for as_of, table in {(values["as_of"], table) for job, values in waiting for table in ("england", *job.run.data)}:
-        with suppress(Exception):
-            data.known(as_of, table)
     with suppress(Exception):
         data.newest_month()
-    for figures in list_shared([(job.run, values["as_of"]) for job, values in waiting]):
+    for table, as_of in needed:
         with suppress(Exception):
-            data.figures(*figures)
+            data.known(as_of, table)
+            data.series("started_treatment", "year", as_of)
     gc.collect()
     gc.freeze()  # the collector of each run then leaves these objects alone, and their memory stays shared
     gc.set_threshold(100_000)  # a run is short: looking for garbage often costs more than it frees
-
-
-def list_shared(waiting: list[tuple[runs.Run, str]]) -> list[tuple[str, str, str]]:
-    """Measure, frequency and vintage of the figures that many of these runs use, by the names in their code."""
-    from iapt import data
-
-    measures, named = set(data.load()["measures"]["measure"]), {}
-    for notebook in {run.notebook for run, _ in waiting}:
-        cells = [cell for cell in runs.read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
-        words = set(re.findall(r"\w+", "\n".join("".join(cell["source"]) for cell in cells)))
-        named[notebook] = list(itertools.product(words & measures, words & {"year", "quarter", "month"}))
-    uses = Counter((*pair, as_of) for run, as_of in waiting for pair in named[run.notebook])
-    return sorted(figures for figures, times in uses.items() if times > MANY)
 
 
 def count_processors() -> int:

@@ -11,24 +11,11 @@ import yaml
 from iapt import data, runs
 from iapt.data import periods
 from iapt.paths import ROOT
+from iapt.site import AROUND, OF_AREAS
 
 SITE = "NHS talking therapies in England"
 ADDRESS = "IAPT_SITE"
 """The environment variable that holds the address at which the site is published."""
-AROUND = (
-    ("method", "Data and method"),
-    ("glossary", "Glossary"),
-    ("sources", "Sources"),
-    ("downloads", "Downloads"),
-    ("changes", "What changed"),
-)
-"""Pages of every site, by their folder; downloads only beside reports that are on the list of runs."""
-OF_AREAS = (
-    ("areas", "All areas"),
-    ("areas/compare", "Compare areas"),
-    ("areas/map", "Map of areas"),
-)
-"""Pages of a site with reports of areas."""
 
 
 @cache
@@ -68,18 +55,11 @@ def dates() -> dict[str, str]:
     }
 
 
-def menu(there: Iterable[str], here: str) -> list[dict]:
-    """The groups of the menu, each with its title and links: to the reports named, and to the pages around them.
-
-    `here` is the folder of the page on which the menu stands.
-    """
+def menu(there: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The groups of the menu: folder and title of the reports named, and of the pages around them."""
     bases = {name.partition("/")[0] for name in there}
-    groups: dict[str, list] = {}
+    groups: dict[str, dict] = {}
     for run in runs.load().values():
         if run.name in bases:
-            groups.setdefault(run.group, []).extend(OF_AREAS if run.each else [(run.name, run.title)])
-    groups["Data"] = [link for link in AROUND if groups or link[0] != "downloads"]
-    return [
-        {"title": title, "links": [{"path": path, "title": text, "here": path == here} for path, text in links]}
-        for title, links in groups.items()
-    ]
+            groups.setdefault(run.group, {}).update(OF_AREAS if run.each else {run.name: run.title})
+    return groups | {"Data": {name: title for name, title in AROUND.items() if groups or name != "downloads"}}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from iapt import data, runs, words
-from iapt.site import about, links, pages
+from iapt.site import OF_AREAS, about, links, pages
 
 MEASURES = {
     "referrals_received": ("Referrals received", "{:,.0f}"),
@@ -35,10 +35,8 @@ TILE = 80
 
 def render(made: list[runs.Run], there: list[str]) -> dict[str, str]:
     """The pages of all areas, by path, from the runs of the areas that are there."""
-    as_of = made[0].values()["as_of"]
-    held = compute(as_of)
-    codes = [data.find_place(run.values()["area"]) for run in made]
-    items = [_describe(code, held, there) for code in codes]
+    held = compute(made[0].values()["as_of"])
+    items = [_describe(data.find_place(run.values()["area"]), held, there) for run in made]
     year = held.drop(index=data.ENGLAND, level="area").index.get_level_values("year").max()
     shared = {
         "items": items,
@@ -47,13 +45,13 @@ def render(made: list[runs.Run], there: list[str]) -> dict[str, str]:
         "year": words.when(year),
         "regions": list(dict.fromkeys(item["region"] for item in items if item["kind"] == "icb")),
         "vintage": pages.describe_vintage(made[0]),
+        "begun": _list_begun(there),
+        "maps": _draw_maps(items),
     }
-    filled = {
-        "areas": pages.fill("areas.html.j2", "All areas", "areas", there, begun=_list_begun(there), **shared),
-        "areas/compare": pages.fill("compare.html.j2", "Compare areas", "areas/compare", there, **shared),
-        "areas/map": pages.fill("map.html.j2", "Map of areas", "areas/map", there, maps=_draw_maps(items), **shared),
+    return {
+        f"{folder}/index.html": pages.fill(f"{folder.rpartition('/')[2]}.html.j2", title, folder, there, **shared)
+        for folder, title in OF_AREAS.items()
     }
-    return {f"{folder}/index.html": text for folder, text in filled.items()}
 
 
 def compute(as_of: str) -> pd.DataFrame:
@@ -87,14 +85,16 @@ def count_adults() -> pd.Series:
 def _describe(code: str, held: pd.DataFrame, there: list[str]) -> dict:
     """One area: its name, region, words to find it by, and of each measure the newest value and the whole series."""
     place, towns = data.places().loc[code], data.load()["towns"]
-    years = held.index.unique("year")
-    own = held.loc[code].reindex(years) if code in held.index else pd.DataFrame(index=years, columns=list(MEASURES))
+    own = held.reindex(pd.MultiIndex.from_product([[code], held.index.unique("year")]))
     cells = {}
     for measure, (_, form) in MEASURES.items():
+        write = ("{:.0f}" if "," in form else "{:.1f}").format
         newest = own[measure].iloc[-1]
-        series = ",".join("" if pd.isna(value) else f"{value:.{0 if ',' in form else 1}f}" for value in own[measure])
-        shown = "–" if pd.isna(newest) else form.format(newest)
-        cells[measure] = {"shown": shown, "value": newest, "series": series}
+        cells[measure] = {
+            "shown": "–" if pd.isna(newest) else form.format(newest),
+            "value": newest,
+            "series": ",".join("" if pd.isna(value) else write(value) for value in own[measure]),
+        }
     near = towns.loc[towns["board"] == code, "name"]
     return {
         "code": code.lower(),
@@ -130,27 +130,24 @@ def _list_begun(there: list[str]) -> list[dict]:
 def _draw_maps(items: list[dict]) -> list[dict]:
     """A map of tiles for each mapped measure: what to draw of every board, and the values at which shades change."""
     layout = pd.read_csv(Path(__file__).parent / "templates" / "tiles.csv").set_index("area")
-    boards = [item for item in items if item["code"].upper() in layout.index]
+    boards = {item["code"].upper(): item for item in items if item["code"].upper() in layout.index}
     return [_draw_map(measure, boards, layout) for measure in MAPPED] if boards else []
 
 
-def _draw_map(measure: str, boards: list[dict], layout: pd.DataFrame) -> dict:
+def _draw_map(measure: str, boards: dict[str, dict], layout: pd.DataFrame) -> dict:
     label, form = MEASURES[measure]
-    values = pd.Series({item["code"]: item["cells"][measure]["value"] for item in boards}, dtype=float)
+    values = pd.Series({code: item["cells"][measure]["value"] for code, item in boards.items()}, dtype=float)
     limits = values.quantile([step / SHADES for step in range(SHADES + 1)]).tolist()
-    tiles = []
-    for item in boards:
-        place, cell = layout.loc[item["code"].upper()], item["cells"][measure]
-        shade = 0 if pd.isna(cell["value"]) else max(1, sum(cell["value"] > limit for limit in limits[:-1]))
-        tiles.append(
-            {
-                "href": f"../{item['code']}/index.html",
-                "x": TILE * int(place["column"]),
-                "y": TILE * int(place["row"]),
-                "lines": textwrap.wrap(place["name"], 8, break_long_words=False, break_on_hyphens=False)[:3],
-                "name": item["name"],
-                "shown": cell["shown"],
-                "shade": shade,
-            }
-        )
+    tiles = [
+        {
+            "code": item["code"],
+            "name": item["name"],
+            "shown": item["cells"][measure]["shown"],
+            "x": TILE * layout.at[code, "column"],
+            "y": TILE * layout.at[code, "row"],
+            "lines": textwrap.wrap(layout.at[code, "name"], 8, break_long_words=False, break_on_hyphens=False)[:3],
+            "shade": 0 if pd.isna(values[code]) else max(1, sum(values[code] > limit for limit in limits[:-1])),
+        }
+        for code, item in boards.items()
+    ]
     return {"name": measure, "label": label, "tiles": tiles, "steps": [form.format(limit) for limit in limits]}

@@ -23,14 +23,8 @@ PLACES = (
     ),
 )
 """Where browsers are that no search path names, on macOS and Windows."""
-QUIET = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update")
+QUIET += ("--disable-sync", "--no-first-run")
 """Options with which a browser asks nothing and contacts nobody."""
 PATIENCE = 120
 """Seconds that a browser may take."""
@@ -62,14 +56,8 @@ def _print(browser: str, text: str) -> bytes:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page, printed = Path(folder) / "print.html", Path(folder) / "reports.pdf"
         page.write_text(text, encoding="utf-8")
-        options = [
-            "--headless",
-            *QUIET,
-            f"--user-data-dir={folder}/profile",
-            "--no-pdf-header-footer",
-            "--generate-pdf-document-outline",
-            f"--print-to-pdf={printed}",
-        ]
+        options = ["--headless", *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
+        options += ["--generate-pdf-document-outline", f"--print-to-pdf={printed}"]
         done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE)
         if done.returncode or not printed.exists():
             raise BrowserError(f"{browser} could not print: {done.stderr.strip()[-300:]}")
@@ -94,22 +82,19 @@ def fill_booklet(out: Path, numbers: dict[str, int] | None = None) -> str:
     if not made:
         raise BrowserError(f"there are no reports in {out} yet; run: iapt report")
     first = {run.notebook: run for run in reversed(made)}
-    reports = [_read_report(run, out) for run in made if first[run.notebook] == run]
-    sources = [
-        {"kind": "heading", "html": "<h1>Sources</h1>"},
-        {"kind": "html", "html": indexes.list_sources()._repr_mimebundle_()["text/html"]},
-    ]
-    reports.append(
-        {"name": "sources", "title": "Sources", "vintage": pages.capitalise(words.vintage("latest")), "parts": sources}
-    )
+    today = pages.capitalise(words.vintage("latest"))
+    sources = [{"kind": "html", "html": f"<h1>Sources</h1>\n{indexes.show(indexes.list_sources())}"}]
     return pages.fill(
         "print.html.j2",
         about.citation()["title"],
         "",
-        reports=reports,
+        reports=[
+            *(_read_report(run, out) for run in made if first[run.notebook] == run),
+            {"name": "sources", "title": "Sources", "vintage": today, "parts": sources},
+        ],
         numbers=numbers or {},
         answer=pages.to_html(indexes.headline()),
-        vintage=pages.capitalise(words.vintage("latest")),
+        vintage=today,
     )
 
 

@@ -1,12 +1,8 @@
-"""What readers take away: all figures as a workbook and as CSV, a feed of changes, a map of the site."""
+"""What readers take away: all figures as a workbook and as CSV, and the changes to them in words."""
 
-import csv
 import io
 import re
 import zipfile
-from collections.abc import Iterable
-from datetime import datetime
-from html import escape
 
 import openpyxl
 import pandas as pd
@@ -18,12 +14,15 @@ from iapt.site import about
 
 COLUMNS = {"area": "Of", "measure": "Measure", "frequency": "Frequency", "period": "Period", "value": "Value"}
 COLUMNS |= {"unit": "Unit", "basis": "Basis", "source": "Source"}
+SOURCE = {"id": "Source", "title": "Title", "publisher": "Publisher", "published": "Published", "url": "Address"}
+SOURCE |= {"via": "Read in", "licence": "Licence", "note": "Note"}
 NOTES = (
-    "One row is one figure. Where sources differ it is the one in use, chosen as the page on data and method says.",
+    "One row is one figure. Where sources differ, it is the one in use: see the page on data and method.",
     "Basis says whether a figure was published, is a sum of published months, or is a rate worked out from counts.",
-    "Counts are of referrals, not of people. Rates are in per cent. Figures of areas are rounded to 5 by NHS England.",
+    "Counts are of referrals, so one person can be counted more than once. Rates are in per cent.",
+    "NHS England rounds the figures of areas to the nearest 5.",
     "Financial years run from April to March. 2023-24 is a year, 2023-24 Q3 a quarter, 2023-04 a month.",
-    "The licence of each figure is that of its source, in the sheet of sources. Please name the source.",
+    "Each figure has the licence of its source. The last sheet lists the sources. Please name the source.",
 )
 EPOCH = (2000, 1, 1, 0, 0, 0)
 """The date of every file in the workbook, so that the same figures give the same bytes."""
@@ -39,28 +38,19 @@ def list_figures() -> pd.DataFrame:
     return held[list(COLUMNS)].rename(columns=COLUMNS)
 
 
-def list_sources() -> pd.DataFrame:
-    """The source cards by the names that the figures give them."""
-    cards = data.load()["sources"]
-    columns = {"id": "Source", "title": "Title", "publisher": "Publisher", "published": "Published", "url": "Address"}
-    columns |= {"via": "Read in", "licence": "Licence", "note": "Note"}
-    return cards[list(columns)].rename(columns=columns)
-
-
 @remember
 def write() -> dict[str, bytes]:
     """The workbook and the CSV files of all figures and sources, by name: the same bytes for the same figures."""
-    figures, sources = list_figures(), list_sources()
-    measures = data.load()["measures"][["label", "unit", "definition"]].set_axis(
-        ["Measure", "Unit", "Definition"], axis=1
-    )
-    notes = pd.DataFrame({f"{about.citation()['title']}": [*NOTES, f"Figures to {about.dates()['figures_to']}."]})
-    sheets = {"Notes": notes, "Figures": figures, "Measures": measures, "Sources": sources}
-    return {
-        "figures.xlsx": write_workbook(sheets),
-        "figures.csv": write_csv(figures),
-        "sources.csv": write_csv(sources),
+    figures, sources = list_figures(), data.load()["sources"][list(SOURCE)].rename(columns=SOURCE)
+    measures = data.load()["measures"][["label", "unit", "definition"]]
+    sheets = {
+        "Notes": pd.DataFrame({about.citation()["title"]: [*NOTES, f"Figures to {about.dates()['figures_to']}."]}),
+        "Figures": figures,
+        "Measures": measures.set_axis(["Measure", "Unit", "Definition"], axis=1),
+        "Sources": sources,
     }
+    csv = {"figures.csv": write_csv(figures), "sources.csv": write_csv(sources)}
+    return {"figures.xlsx": write_workbook(sheets)} | csv
 
 
 def neutralise(cell: object) -> object:
@@ -70,17 +60,7 @@ def neutralise(cell: object) -> object:
 
 def write_csv(table: pd.DataFrame) -> bytes:
     """A table as CSV, its numbers as numbers."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows(map(neutralise, row) for row in _list_rows(table))
-    return text.getvalue().encode()
-
-
-def _list_rows(table: pd.DataFrame) -> Iterable[list]:
-    columns = [column.astype(object).where(column.notna(), None).tolist() for _, column in table.items()]
-    tidy = lambda cell: int(cell) if isinstance(cell, float) and cell == int(cell) else cell
-    return ([tidy(cell) for cell in row] for row in zip(*columns))
+    return table.map(neutralise).to_csv(index=False, float_format="%.15g", lineterminator="\n").encode()
 
 
 def write_workbook(sheets: dict[str, pd.DataFrame]) -> bytes:
@@ -93,63 +73,32 @@ def write_workbook(sheets: dict[str, pd.DataFrame]) -> bytes:
             widest = max(len(column), *(len(str(cell)) for cell in table[column].head(200)))
             sheet.column_dimensions[openpyxl.utils.get_column_letter(place)].width = min(60, widest + 2)
         sheet.append(list(table.columns))
-        for row in _list_rows(table):
-            sheet.append([neutralise(cell) for cell in row])
+        for row in table.astype(object).where(table.notna(), None).map(neutralise).itertuples(index=False):
+            sheet.append(row)
     written, fixed = io.BytesIO(), io.BytesIO()
     book.save(written)
     with zipfile.ZipFile(written) as source, zipfile.ZipFile(fixed, "w", zipfile.ZIP_DEFLATED) as target:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name == "docProps/core.xml":
-                content = re.sub(
-                    rb"\d{4}-\d\d-\d\dT[\d:]+Z", datetime(*EPOCH).strftime("%Y-%m-%dT%H:%M:%SZ").encode(), content
-                )
+                content = re.sub(rb"\d{4}-\d\d-\d\dT[\d:]+Z", b"%d-%02d-%02dT%02d:%02d:%02dZ" % EPOCH, content)
             target.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)
     return fixed.getvalue()
 
 
-# ---------------------------------------------------------------- changes
+def list_changes() -> list[dict]:
+    """The days on which figures changed, newest first, each with its `date`, `day` for people, and `lines` of text."""
+    days = data.load()["changes"].groupby("added")
+    return [{"date": day, "day": about.write_day(day), "lines": describe_changes(rows)} for day, rows in days][::-1]
 
 
 def describe_changes(rows: pd.DataFrame) -> list[str]:
     """The changes to the figures on one day as lines of text, months that were added alike put together."""
-    lines: dict[tuple, list] = {}
-    for row in rows.itertuples():
-        detail = row.detail if not re.fullmatch(r"(\d+ in \w+(, )?)*", row.detail) else ""
-        when = [periods.label(periods.parse(row.period, row.frequency))] if row.period else []
-        lines.setdefault((row.what, row.figures, detail), []).extend(when)
     written = []
-    for (what, number, detail), when in lines.items():
-        each = " each" if len(when) > 1 else ""
-        text = f"{words.count(number)} figures{each} {what}{f' for {words.listed(when)}' if when else ''}"
+    for (what, number, detail), alike in rows.groupby(["what", "figures", "detail"], sort=False):
+        held = alike[alike["period"] != ""]
+        when = [periods.label(periods.parse(row.period, row.frequency)) for row in held.itertuples()]
+        text = f"{words.count(number)} figures{' each' if len(when) > 1 else ''} {what}"
+        text += f" for {words.listed(when)}" if when else ""
         written.append(f"{text}: {detail}." if detail else f"{text}.")
     return written
-
-
-def write_feed() -> str:
-    """The changes to the figures as an Atom feed. The site needs an address."""
-    site, days = about.address(), list(data.load()["changes"].groupby("added"))[::-1]
-    entries = "".join(
-        f"<entry><title>Figures changed on {about.write_day(day)}</title><id>{site}changes/index.html#{day}</id>"
-        f'<link href="{site}changes/index.html#{day}"/><updated>{day}T00:00:00Z</updated>'
-        f"<summary>{escape(' '.join(describe_changes(rows)))}</summary></entry>\n"
-        for day, rows in days
-    )
-    return (
-        '<?xml version="1.0" encoding="utf-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom" xml:lang="en-GB">'
-        f"<title>{about.SITE}: what changed</title><id>{site}</id>"
-        f'<link rel="self" href="{site}feed.xml"/><link href="{site}changes/index.html"/>'
-        f"<updated>{days[0][0]}T00:00:00Z</updated>"
-        f"<author><name>{escape(about.citation()['authors'])}</name></author>\n"
-        f"{entries}</feed>\n"
-    )
-
-
-def write_sitemap(paths: Iterable[str]) -> str:
-    """The addresses of all pages, for search engines. The site needs an address."""
-    addresses = sorted({path.removesuffix("index.html") for path in paths if path.endswith("index.html")})
-    lines = "".join(f"<url><loc>{escape(about.address() + path)}</loc></url>\n" for path in addresses)
-    return (
-        '<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-        f"{lines}</urlset>\n"
-    )

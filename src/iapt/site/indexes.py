@@ -5,15 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from iapt import charts, data, models, runs, words
-from iapt.data import fy
+from iapt import data, models, runs, words
+from iapt.data import fy, periods
 from iapt.data.memory import remember
 from iapt.paths import ROOT
-from iapt.site import about, areas, downloads, links, pages
+from iapt.site import AROUND, about, areas, downloads, links, pages
 
 LAST_TARGET, GOAL = 1_880_000, fy("2023-24")
 OTHERS = "Made with other settings"
 """The group of reports that are not on the list of runs."""
+TITLE = "NHS talking therapies in England: how many start, wait, finish and recover"
+ABOUT = (
+    "How many people start NHS talking therapies in England, how long they wait and how many recover: "
+    "official figures, targets and forecasts, with their sources."
+)
 
 
 @remember
@@ -40,193 +45,151 @@ def render_site(made: list[tuple[runs.Run, str]], out: Path) -> dict[str, bytes]
     local = [run for run, _ in made if run.name.startswith("areas/") and "area" in run.parameters]
     listed = any(name.partition("/")[0] in runs.load() for name in there)
     answer, files = (headline(), downloads.write()) if listed else ("", {})
-    written = {
-        "index.html": _write_front(cards, there, answer),
-        "method/index.html": _write_method(there),
-        "glossary/index.html": pages.fill("glossary.html.j2", "Glossary", "glossary", there, terms=_explain_terms()),
-        "sources/index.html": _write_sources(there),
-        "changes/index.html": _write_changes(there),
+    around = {
+        "method": list_method(),
+        "glossary": {"terms": links.terms()},
+        "sources": {"sources": show(list_sources())},
+        "downloads": {"files": files, "pdf": (out / "reports.pdf").exists()},
+        "changes": {"days": downloads.list_changes(), "log": read_log()},
     }
-    if listed:
-        written["README.md"] = _write_gallery(cards, answer)
-        written["downloads/index.html"] = pages.fill(
-            "downloads.html.j2",
-            "Downloads",
-            "downloads",
-            there,
-            files=[{"path": path, "size": f"{len(content) / 1000:,.0f} kB"} for path, content in files.items()],
-            pdf=(out / "reports.pdf").exists(),
-        )
+    written = {
+        f"{folder}/index.html": pages.fill(f"{folder}.html.j2", title, folder, there, **around[folder])
+        for folder, title in AROUND.items()
+        if listed or folder != "downloads"
+    }
+    written["index.html"] = _write_front(cards, there, answer)
     if local:
         written |= areas.render(local, there)
+    if listed:
+        written["README.md"] = pages.TEMPLATES.get_template("README.md.j2").render(cards=cards, answer=answer)
     if about.address():
-        written["feed.xml"] = downloads.write_feed()
-        written["sitemap.xml"] = downloads.write_sitemap([f"{name}/index.html" for name in there] + [*written])
-    return {path: text.encode() for path, text in written.items()} | {
-        f"downloads/{path}": files[path] for path in files
-    }
+        places = {path.removesuffix("index.html") for path in written if path.endswith("index.html")}
+        places |= {f"{name}/" for name in there}
+        written["feed.xml"] = pages.fill("feed.xml.j2", "", "", there, days=around["changes"]["days"])
+        written["sitemap.xml"] = pages.fill("sitemap.xml.j2", "", "", there, places=sorted(places))
+    kept = {f"downloads/{name}": content for name, content in files.items()}
+    return {path: text.encode() for path, text in written.items()} | kept
 
 
 def read_card(run: runs.Run, state: str, folder: Path) -> dict:
     """What the indexes say of a report: its question, its answer, its first figure, and whether it is out of date."""
-    cells = runs.read_notebook(folder / "notebook.ipynb")["cells"]
-    bundles = [
-        output["data"]
-        for cell in cells
-        if cell["cell_type"] == "code"
-        for output in cell["outputs"]
-        if "data" in output
-    ]
-    prose = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
-    answer = next(("".join(bundle["text/markdown"]) for bundle in bundles if "text/markdown" in bundle), "")
-    listed = runs.load().get(run.name)
+    parts = pages.collect_parts(runs.read_notebook(folder / "notebook.ipynb"))
+    first = {part["kind"]: part for part in reversed(parts)}
+    answer, listed = first.get("answer", {}).get("text", ""), runs.load().get(run.name)
     return {
         "name": run.name,
         "title": run.title,
         "group": listed.group if listed else OTHERS,
-        "question": next(iter(re.findall(r"^# (.+)$", next(prose, ""), re.M)), run.title),
+        "question": first.get("heading", {}).get("title") or run.title,
         "answer_text": answer,
         "answer": pages.to_html(next(iter(re.findall(r"^\*\*(.+?)\*\*", answer)), answer), inline=True),
         "vintage": pages.describe_vintage(run),
         "settings": "" if listed else pages.describe_settings(run),
         "stale": state not in ("up to date", "prose changed"),
-        "figure": next((bundle[charts.MIME] for bundle in bundles if charts.MIME in bundle), None),
+        "figure": first.get("chart", {}).get("card"),
     }
 
 
-# ---------------------------------------------------------------- front page and gallery
+# ---------------------------------------------------------------- front page
 
 
 def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
     listed = runs.load()
-    groups = dict.fromkeys(card["group"] for card in cards)
-    with_areas = any(name.startswith("areas/") for name in there)
-    if with_areas:
-        groups.setdefault(listed["areas"].group)
-    order = [*dict.fromkeys(run.group for run in listed.values()), OTHERS]
+    groups = {group: [] for group in [*dict.fromkeys(run.group for run in listed.values()), OTHERS]}
+    for card in cards:
+        groups[card["group"]].append(card)
     figure = next((card["figure"]["name"] for card in cards if card["name"] == "access" and card["figure"]), "")
     return pages.fill(
         "index.html.j2",
-        "NHS talking therapies in England: how many start, wait, finish and recover" if answer else "Reports made here",
+        TITLE if answer else "Reports made here",
         "",
         there,
-        description="Who gets NHS talking therapies in England, how long people wait, and how many recover: official "
-        "figures, targets and forecasts, each with its source.",
-        picture=f"access/figures/{figure}.png" if figure else "",
-        groups=[
-            {
-                "title": title,
-                "cards": [card for card in cards if card["group"] == title],
-                "areas": with_areas and title == listed["areas"].group,
-            }
-            for title in order
-            if title in groups
-        ],
+        description=ABOUT,
+        picture=figure and f"access/figures/{figure}.png",
+        groups=groups,
+        areas=listed["areas"].group if any(name.startswith("areas/") for name in there) else None,
         figures=list_headlines() if answer else [],
         reports=there,
         answer=pages.to_html(answer),
-    )  # fmt: skip
+    )
 
 
 def list_headlines() -> list[dict[str, str]]:
-    """Five figures for the last twelve months: report, name, value, direction since the twelve before, standard."""
+    """Five figures for the last twelve months: report, label, value, direction since the twelve before, standard."""
     month, before_this = data.newest_month(), "in the twelve months before"
-    last = lambda measure, ago=0: (
-        data.series(measure, "month").loc[month - 12 * ago - 11 : month - 12 * ago].sum(skipna=False)
+    starts, finished = (data.targets(measure).iloc[-1] for measure in ("started_treatment", "finished_course"))
+    six, recovery = (data.standard(measure) for measure in ("waited_under_6_weeks_rate", "recovery_rate"))
+    rows = (
+        ("access", "Referrals that started treatment", "started_treatment", "",
+         words.against(starts, data.series("started_treatment", "year"))),
+        ("waits", "First treatment within 6 weeks of referral", "finished_waited_within_6_weeks", "finished_course",
+         f"The national standard is at least {words.percent(six)}."),
+        ("waits", "Second treatment over 90 days after the first", "second_treatment_over_90_days", "second_treatments",
+         "No national waiting time standard covers this wait."),
+        ("finishing", "Courses of treatment finished", "finished_course", "",
+         f"The target is {words.count(finished['target'])} in {words.when(finished.name)}."),
+        ("recovery", "Recovered, of those eligible", "recovered", "eligible_for_recovery",
+         f"The national standard is at least {words.percent(recovery)}."),
+    )  # fmt: skip
+    shown = []
+    for report, label, count, base, standard in rows:
+        now, before = (_sum_year(count, month - 12 * ago, base) for ago in (0, 1))
+        if base:
+            change = "Up from" if now > before else "Down from" if now < before else "The same as the"
+            value, direction = words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}"
+        else:
+            value, direction = words.million(now), words.compare(now, before, before_this)
+        told = {"value": value, "direction": f"{direction}.", "standard": standard}
+        shown.append({"report": report, "label": label} | told)
+    return shown
+
+
+def _sum_year(count: str, month: pd.Period, base: str) -> float:
+    """A count over the twelve months to a month, or its percentage of another count, to one decimal."""
+    total = lambda measure: data.series(measure, "month").loc[month - 11 : month].sum(skipna=False)
+    return round(100 * total(count) / total(base), 1) if base else total(count)
+
+
+# ---------------------------------------------------------------- tables
+
+
+def show(table: words.Table) -> str:
+    """A table as the HTML of a page."""
+    return pages.mend_table(table._repr_mimebundle_()["text/html"])
+
+
+def tabulate(called: str, caption: str, frame: pd.DataFrame, /, **columns: str) -> words.Table:
+    """The named columns of a table of the data as a table of the site, under the titles given for them."""
+    return words.Table(called, caption, frame[list(columns)].rename(columns=columns))
+
+
+def list_method() -> dict[str, str]:
+    """The tables of the page on data and method, as HTML: what is counted, targets, breaks, scores of the models."""
+    measures, targets, breaks = (data.load()[name] for name in ("measures", "targets", "breaks"))
+    titles = data.load()["sources"].set_index("id")["title"]
+    measures = measures.assign(definition=measures["definition"].map(pages.write_years))
+    targets = targets.assign(
+        year=targets["year"].map(pages.write_years).replace("", None),
+        note=targets["note"].map(pages.write_years),
+        source=targets["source"].map(titles),
     )
-    share = lambda top, bottom, ago: 100 * last(top, ago) / last(bottom, ago)
-
-    def show(report: str, label: str, value: str, direction: str, standard: str) -> dict[str, str]:
-        return {"report": report, "label": label, "value": value, "direction": f"{direction}.", "standard": standard}
-
-    def count(report: str, measure: str, label: str, standard: str) -> dict[str, str]:
-        now, before = last(measure), last(measure, 1)
-        return show(report, label, words.million(now), words.compare(now, before, before_this), standard)
-
-    def rate(report: str, top: str, bottom: str, label: str, standard: str) -> dict[str, str]:
-        now, before = (share(top, bottom, ago).round(1) for ago in (0, 1))
-        change = "Up from" if now > before else "Down from" if now < before else "The same as the"
-        return show(
-            report, label, words.percent(now, 1), f"{change} {words.percent(before, 1)} {before_this}", standard
-        )
-
-    starts, finished = data.targets("started_treatment").iloc[-1], data.targets("finished_course").iloc[-1]
-    six, recovery = data.standard("waited_under_6_weeks_rate"), data.standard("recovery_rate")
-    outturn = data.series("started_treatment", "year")
-    return [
-        count("access", "started_treatment", "Referrals that started treatment", words.against(starts, outturn)),
-        rate(
-            "waits", "finished_waited_within_6_weeks", "finished_course", "First treatment within 6 weeks of referral",
-            f"The national standard is at least {words.percent(six)}.",
+    breaks = breaks.assign(
+        period=breaks["period"].map(lambda month: periods.label(periods.parse(month, "month"))),
+        description=breaks["description"].map(pages.write_years),
+    )
+    shown = (
+        tabulate("measures", "Every measure", measures, label="Measure", unit="Unit", definition="Definition"),
+        tabulate(
+            "targets", "National targets and standards", targets,
+            name="Target", value="Value", unit="Unit", year="Year", note="How it was set", source="Source",
         ),
-        rate(
-            "waits", "second_treatment_over_90_days", "second_treatments",
-            "Second treatment over 90 days after the first",
-            "The national waiting time standards do not cover this wait.",
+        tabulate(
+            "breaks", "Breaks in the series", breaks,
+            period="From", label="Break", description="What changed", url="Source",
         ),
-        count(
-            "finishing", "finished_course", "Courses of treatment finished",
-            f"The target is {words.count(finished['target'])} in {words.when(finished.name)}.",
-        ),
-        rate(
-            "recovery", "recovered", "eligible_for_recovery", "Recovered, of those eligible",
-            f"The national standard is at least {words.percent(recovery)}.",
-        ),
-    ]  # fmt: skip
-
-
-def _write_gallery(cards: list[dict], answer: str) -> str:
-    lines = [
-        "<!-- written by iapt report -->",
-        "",
-        "# Reports",
-        "",
-        "Made by `iapt report` from the figures in `data/`, which also makes the pages: open `index.html`.",
-        "",
-        answer,
-        "",
-    ]
-    for card in cards:
-        lines += [f"## {card['title']}", "", f"*{card['vintage']}*", "", card["answer_text"], ""]
-        if card["figure"]:
-            lines += [f"![{card['figure']['alt']}]({card['name']}/figures/{card['figure']['name']}.svg)", ""]
-    return "\n".join(lines)
-
-
-# ---------------------------------------------------------------- data and method
-
-
-def _write_method(there: list[str]) -> str:
-    tables = data.load()
-    measures, breaks, targets = (tables[name] for name in ("measures", "breaks", "targets"))
-    titles = tables["sources"].set_index("id")["title"]
-    sections = {
-        "definitions": words.Table(
-            "measures",
-            "What is counted",
-            measures[["label", "unit", "definition"]].set_axis(["Measure", "Unit", "Definition"], axis=1),
-        ),
-        "targets": words.Table(
-            "targets",
-            "National targets and standards",
-            targets[["name", "value", "unit", "year", "note", "source"]]
-            .assign(year=targets["year"].str.replace("-", "/").replace("", None), source=targets["source"].map(titles))
-            .set_axis(["Target", "Value", "Unit", "Year", "How it was set", "Source"], axis=1),
-        ),
-        "breaks": words.Table(
-            "breaks",
-            "Breaks in the series",
-            breaks[["period", "label", "description", "url"]].set_axis(
-                ["From", "Break", "What changed", "Source"], axis=1
-            ),
-        ),
-        "card": _list_model_card(),
-    }
-    return pages.fill("method.html.j2", "Data and method", "method", there, **_show(sections))
-
-
-def _show(tables: dict[str, words.Table]) -> dict[str, str]:
-    return {name: pages.mend_table(table._repr_mimebundle_()["text/html"]) for name, table in tables.items()}
+        _list_model_card(),
+    )  # fmt: skip
+    return {table.name: show(table) for table in shown}
 
 
 def _list_model_card() -> words.Table:
@@ -239,39 +202,21 @@ def _list_model_card() -> words.Table:
     return words.table(100 * shown, caption, name="card", **dict.fromkeys(shown, "{:.0f}%"))
 
 
-def _explain_terms() -> dict[str, dict]:
-    return {name: term | {"html": pages.to_html(term["meaning"])} for name, term in links.terms().items()}
-
-
-def _write_sources(there: list[str]) -> str:
-    return pages.fill("sources.html.j2", "Sources", "sources", there, **_show({"sources": list_sources()}))
-
-
 def list_sources() -> words.Table:
     """All source cards."""
     cards = data.load()["sources"]
-    table = pd.DataFrame(
-        {
-            "Source": cards["title"],
-            "Publisher": cards["publisher"],
-            "Published": [
-                card.published.replace("-", "\u2011") or f"{card.lag_days:.0f} days after each period"
-                for card in cards.itertuples()
-            ],
-            "Address": cards["url"],
-            "Read in": cards["via"].replace("", None),
-            "Licence": cards["licence"],
-        }
+    lag = cards["lag_days"].map("{:.0f} days after each period".format)
+    cards = cards.assign(
+        published=cards["published"].where(cards["published"] != "", lag), via=cards["via"].replace("", None)
     )
-    return words.Table("sources", "Every source of the figures", table)
+    return tabulate(
+        "sources", "Every source of the figures", cards,
+        title="Source", publisher="Publisher", published="Published", url="Address", via="Read in", licence="Licence",
+    )  # fmt: skip
 
 
-def _write_changes(there: list[str]) -> str:
+def read_log() -> str:
+    """The log of changes to the project as HTML, without its list of changes in the data, which the page has."""
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    log = re.sub(r"^(#+) ", r"#\1 ", re.sub(r"^# .*\n", "", text, count=1), flags=re.M)
-    log, _ = pages.add_anchors(pages.to_html(log), {"figures", "project"})
-    days = [
-        {"id": day, "day": about.write_day(day), "lines": downloads.describe_changes(rows)}
-        for day, rows in list(data.load()["changes"].groupby("added"))[::-1]
-    ]
-    return pages.fill("changes.html.j2", "What changed", "changes", there, days=days, log=log)
+    text = re.sub(r"^# .*\n|^### Changes in the data\n(?:(?!#).*\n)*", "", text, flags=re.M)
+    return pages.add_anchors(pages.to_html(re.sub(r"^(#+) ", r"#\1 ", text, flags=re.M)), {"figures", "project"})[0]

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from iapt import data, words
-from iapt.site import about
+from iapt.site import AROUND, OF_AREAS, about
 
 QUIET = ("a", "h1", "h2", "h3", "h4", "code", "pre", "summary")
 """Elements whose words are not linked."""
@@ -16,7 +16,7 @@ QUIET = ("a", "h1", "h2", "h3", "h4", "code", "pre", "summary")
 
 @cache
 def terms() -> dict[str, dict]:
-    """Each term with its `meaning` (Markdown), the `words` by which a text uses it, and its `id`."""
+    """Each term with its `meaning`, the `words` by which a text uses it, and its `id`."""
     entries = tomllib.loads((Path(__file__).parent / "templates" / "glossary.toml").read_text(encoding="utf-8"))
     return {
         name: {"id": words.slug(name), "words": entry.get("words", [name]), "meaning": entry["meaning"]}
@@ -56,8 +56,8 @@ def link_terms(text: str, root: str, seen: set[str]) -> str:
 
 def mend_links(text: str, there: Iterable[str], root: str) -> str:
     """The HTML with its links to other reports, written as from one beside them, made to fit or taken out."""
-    there = {*there, *(folder for folder, _ in about.AROUND)}
-    there |= {folder for folder, _ in about.OF_AREAS if any(name.startswith("areas/") for name in there)}
+    there = {*there, *AROUND}
+    there |= set(OF_AREAS) if any(name.startswith("areas/") for name in there) else set()
 
     def refer(found: re.Match) -> str:
         page = found[1]

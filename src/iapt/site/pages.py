@@ -44,17 +44,17 @@ def render(run: runs.Run, notebook: dict, there: Iterable[str] | None = None) ->
         parts[0] = parts[0] | {"html": f"<h1>{html.escape(run.title)}</h1>\n{question}"}
     if (area := run.parameters.get("area")) and (note := links.describe_successors(area, there, find_root(run.name))):
         parts.insert(2, {"kind": "note", "html": note})
-    own = run.name in there or run.name in runs.load()
+    first = {part["kind"]: part for part in reversed(parts)}
     return fill(
         "report.html.j2",
         run.title,
         run.name,
         there,
-        description=next((part["plain"] for part in parts if part["kind"] == "answer"), run.title),
-        picture=next((f"figures/{part['card']['name']}.png" for part in parts if part["kind"] == "chart"), ""),
+        description=first.get("answer", {}).get("plain", run.title),
+        picture=f"figures/{first['chart']['card']['name']}.png" if "chart" in first else "",
         parts=finish(parts, run.name, there),
         vintage=describe_vintage(run),
-        settings="" if own else describe_settings(run),
+        settings="" if run.name in there or run.name in runs.load() else describe_settings(run),
         repeat=_find_twin(run, there),
     )
 
@@ -82,24 +82,26 @@ def fill(template: str, title: str, folder: str, there: Iterable[str] | None = N
     `there` are the names of the reports beside it.
     """
     style, script = _read_frame()
-    menu = about.menu(list_names(there), folder)
+    menu, address, path = about.menu(list_names(there)), about.address(), f"{folder}/" if folder else ""
     frame = {
         "title": title,
         "site": about.SITE,
+        "folder": folder,
         "root": find_root(folder),
-        "path": f"{folder}/index.html" if folder else "index.html",
+        "path": f"{path}index.html",
+        "shared": address and address + path,
         "style": style,
         "script": script,
         "digest": base64.b64encode(hashlib.sha256(f"\n{script}".encode()).digest()).decode(),
         "menu": menu,
         "with_downloads": len(menu) > 1,
-        "address": about.address(),
+        "address": address,
         "cite": about.citation(),
         "dates": about.dates(),
-        "description": f"{title}: official figures of NHS talking therapies in England, with their sources.",
+        "description": f"{title}: official figures on NHS talking therapies in England, with their sources.",
         "picture": "",
     }
-    return TEMPLATES.get_template(template).render(**(frame | parts))
+    return TEMPLATES.get_template(template).render(frame | parts)
 
 
 @cache
@@ -127,7 +129,12 @@ def describe_settings(run: runs.Run) -> str:
     """The parameters that a run was asked for, in one line."""
     values = {name.replace("_", " "): value for name, value in run.parameters.items() if name != "as_of"}
     shown = (f"{name}: {value:,}" if isinstance(value, int) else f"{name}: {value}" for name, value in values.items())
-    return re.sub(r"(\d{4})-(\d{2})\b", r"\1/\2", "; ".join(shown))
+    return write_years("; ".join(shown))
+
+
+def write_years(text: str) -> str:
+    """The text with its financial years as people write them: `2023-24` is `2023/24`; a date stays a date."""
+    return re.sub(r"\b(\d{4})-(\d\d)\b(?!-)", r"\1/\2", text)
 
 
 def capitalise(text: str) -> str:
@@ -136,18 +143,21 @@ def capitalise(text: str) -> str:
 
 
 def collect_parts(notebook: dict) -> list[dict]:
-    """What a page shows of an executed notebook: heading, answer, then text, charts, tables and code in order.
+    """What a page shows of an executed notebook: heading, answer, then text, charts and tables in order.
 
-    The answer is the first output of Markdown. Frames and printed text are folded away with the code that made them.
-    The table of sources comes last.
+    The answer is the first output of Markdown. The code of a section, with the frames and text that it printed, is
+    folded away at the end of the section. The table of sources comes last.
     """
-    parts, answered = [], False
+    parts, cells, answered = [], [], False
     for cell in notebook["cells"]:
-        source = "".join(cell["source"])
-        tags = set(cell["metadata"].get("tags", []))
+        source, tags = "".join(cell["source"]), set(cell["metadata"].get("tags", []))
         if cell["cell_type"] == "markdown":
+            if cells and source.startswith("## "):
+                parts.append({"kind": "code", "cells": cells})
+                cells = []
             if "ask" not in tags:
-                parts.append({"kind": "html" if parts else "heading", "html": to_html(source)})
+                title = source.partition("\n")[0].removeprefix("# ")
+                parts.append({"kind": "html" if parts else "heading", "html": to_html(source), "title": title})
             continue
         shown = []
         for part in filter(None, map(_read_output, cell["outputs"])):
@@ -159,9 +169,8 @@ def collect_parts(notebook: dict) -> list[dict]:
             else:
                 parts.append(part)
         if shown or not tags & set(FOLDED):
-            if not parts or parts[-1]["kind"] != "code":
-                parts.append({"kind": "code", "cells": []})
-            parts[-1]["cells"].append({"text": source, "shown": shown})
+            cells.append({"text": source, "shown": shown})
+    parts += [{"kind": "code", "cells": cells}] if cells else []
     return sorted(parts, key=lambda part: part["kind"] == "table" and part["card"]["name"] == "sources")
 
 
@@ -180,15 +189,14 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
             part = part | {"id": name, "html": links.link_names(mend_table(part["html"]), areas, root)}
         finished.append(part)
     if len(contents) > 2:
-        place = 1 + max(
-            (i for i, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer", "note")), default=0
-        )
-        finished.insert(place, {"kind": "contents", "links": contents})
+        top = [place for place, part in enumerate(finished[:3]) if part["kind"] in ("heading", "answer", "note")]
+        finished.insert(max(top, default=0) + 1, {"kind": "contents", "links": contents})
     return finished
 
 
 def mend_table(text: str) -> str:
-    """The HTML of a table whose caption stays whole when the table scrolls, and whose long words can be broken."""
+    """The HTML of a table whose caption stays whole when it scrolls; long words can be broken, dates cannot."""
+    text = re.sub(r"(?<=<td>)(\d{4})-(\d\d)-(\d\d)(?=</td>)", "\\1\u2011\\2\u2011\\3", text)
     text = re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
     give_way = lambda word: re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", word[0])
     return re.sub(r"[^\s<>]{25,}(?=[^<>]*<)", give_way, text)
@@ -212,7 +220,7 @@ def add_anchors(text: str, taken: set[str]) -> tuple[str, list[tuple[str, str]]]
 
 
 def _take(name: str, taken: set[str]) -> str:
-    free = next(each for number in range(1, 1000) if (each := name if number == 1 else f"{name}_{number}") not in taken)
+    free = next(each for each in (name, *(f"{name}_{number}" for number in range(2, 1000))) if each not in taken)
     taken.add(free)
     return free
 
@@ -229,8 +237,8 @@ def _read_output(output: dict) -> dict | None:
     if words.TABLE_MIME in bundle:
         return {"kind": "table", "card": bundle[words.TABLE_MIME], "html": bundle["text/html"]}
     if "text/markdown" in bundle:
-        text = to_html(bundle["text/markdown"])
-        return {"kind": "html", "html": text, "plain": html.unescape(re.sub(r"<[^>]+>", "", text))}
+        text, shown = bundle["text/markdown"], to_html(bundle["text/markdown"])
+        return {"kind": "html", "html": shown, "plain": html.unescape(re.sub(r"<[^>]+>", "", shown)), "text": text}
     if "image/png" in bundle:
         alt = bundle.get("text/plain", "picture")
         return {"kind": "picture", "png": bundle["image/png"].strip(), "alt": alt}
@@ -243,7 +251,6 @@ def _read_output(output: dict) -> dict | None:
 
 def embed(svg: str) -> dict:
     """A picture to embed: the SVG in base64, with its width and height in pixels."""
-    width, height = (
-        round(float(re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg).group(1)) * 4 / 3) for side in ("width", "height")
-    )
-    return {"svg": base64.b64encode(svg.encode()).decode(), "width": width, "height": height}
+    sides = {side: re.search(rf'<svg[^>]* {side}="([\d.]+)pt"', svg)[1] for side in ("width", "height")}
+    pixels = {side: round(float(points) * 4 / 3) for side, points in sides.items()}
+    return pixels | {"svg": base64.b64encode(svg.encode()).decode()}

@@ -49,7 +49,7 @@ def test_errors_and_coverage_of_record(hindsight):
 
 def test_the_pool_was_worse_than_no_change_in_five_of_the_last_six_years(hindsight):
     """By origin -34, -34, +24, +15, -34, +31, +15 and +34 per cent of the CRPS of no change, reckoned independently."""
-    skill = hindsight["skills"]["no_change"]
+    skill = hindsight["skills"]["no change"]
     assert skill.by_origin["skill"].tolist() == pytest.approx([34, 34, -24, -15, 34, -31, -15, -34], abs=1.5)
     assert skill.value == pytest.approx(17, abs=1) and skill.low < 0 < skill.high
 
@@ -66,6 +66,15 @@ def test_the_gap_adds_up_and_growth_splits_without_a_rest(hindsight):
 def test_a_day_on_which_2023_24_was_not_known_is_refused():
     with pytest.raises(parameters.ParameterError, match="runs from 2024-06-14 on"):
         notebook.run("06_hindsight", as_of="2023-09-30")
+
+
+@pytest.mark.parametrize("day", ["2016-09-30", "2020-05-01", "latest"])
+def test_a_series_alone_is_chosen_as_it_is_among_all(day):
+    """Forecasts from many vintages choose one measure each, which is quicker; counts, differences and rates agree."""
+    for measure in data.load()["measures"]["measure"]:
+        for frequency in ("year", "quarter", "month"):
+            expected = data.figures(measure, frequency, day)["value"].astype(float)
+            assert np.array_equal(data.series(measure, frequency, day), expected, equal_nan=True), (measure, frequency)
 
 
 # ---------------------------------------------------------------- the record of published forecasts

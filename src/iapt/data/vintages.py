@@ -93,7 +93,7 @@ def table(
     code, measures = find_place(area), [measures] if isinstance(measures, str) else measures
     _require(frequency, periods.FREQUENCIES, "frequency")
     if code == ENGLAND:
-        columns = {measure: figures(measure, frequency, as_of)["value"] for measure in measures}
+        columns = {name: figures(name, frequency, as_of, alone=len(measures) == 1)["value"] for name in measures}
     elif frequency != "year":
         raise ValueError(f"figures by {frequency} are held for England alone; for {area} choose the frequency year")
     else:
@@ -222,18 +222,21 @@ def series(measure: str, frequency: str, as_of: str | None = None) -> pd.Series:
     return table([measure], frequency, as_of)[measure]
 
 
-def figures(measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
+def figures(
+    measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = (), alone: bool = False
+) -> pd.DataFrame:
     """The figures of one measure with their origin: value, basis, source, collection, rounded_to and why.
 
     Where several figures exist for a period the first of these is used: official statistics; the sum of the
     official months where all of them exist (or a rate from official counts); official statistics printed
     rounded; a statement quoting them; somebody else quoting them. Within one kind the latest published
     counts, so that revisions replace what they revise. `basis` is `published`, `sum of months` or
-    `from counts`; `without` leaves out sources, to ask what is known independently of them.
+    `from counts`; `without` leaves out sources, to ask what is known independently of them. `alone` gives the same
+    without choosing the other measures too, which is quicker where a vintage is asked for one of them.
     """
     _require(measure, load()["measures"]["measure"].tolist(), "measure")
     _require(frequency, periods.FREQUENCIES, "frequency")
-    chosen = _choose(as_of, without)
+    chosen = _choose(as_of, without, _list_parts(measure) if alone else None)
     chosen = chosen[(chosen["measure"] == measure) & (chosen["frequency"] == frequency)]
     chosen.index = periods.index([periods.parse(text, frequency) for text in chosen["period"]], frequency)
     whole = pd.period_range(chosen.index[0], chosen.index[-1]) if len(chosen) else []
@@ -245,19 +248,27 @@ KEY = ["measure", "frequency", "period"]
 """What one value is chosen for."""
 
 
+def _list_parts(measure: str) -> frozenset[str]:
+    """A measure and all that it is computed from, for `_choose`."""
+    held = load()["measures"].query("measure == @measure")
+    return frozenset([measure]).union(*map(_list_parts, filter(None, held[["numerator", "denominator"]].to_numpy().flat)))
+
+
 @remember
-def _choose(as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
+def _choose(as_of: str | None, without: tuple[str, ...], parts: frozenset[str] | None = None) -> pd.DataFrame:
     """The figure in use for every measure, frequency and period (as the tables write it), with why it is the one.
 
-    Counts are chosen first, then the differences of those in use, then rates of both.
+    Counts are chosen first, then the differences of those in use, then rates of both. Of the measures in `parts` alone.
     """
     codebook = load()["measures"].set_index("measure")
     held = known(as_of).assign(period=load()["england"]["period"])
+    if parts:
+        held, codebook = held[held["measure"].isin(parts)], codebook[codebook.index.isin(parts)]
     published = _rank_published(held[~held["source"].isin(without)], codebook["kind"])
     sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
     for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):
         made = codebook[codebook["kind"].isin(kinds)]
-        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) else [])
+        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) and len(made) else [])
         derived = pd.concat(derived)
         preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
         derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
@@ -345,14 +356,10 @@ def _explain(candidates: list[tuple]) -> str:
 # ---------------------------------------------------------------- what goes with the figures
 
 
+@remember
 def label(measure: str) -> str:
     """The name of a measure for people. Raises KeyError for an unknown one."""
-    return _read_labels()[measure]
-
-
-@remember
-def _read_labels() -> dict[str, str]:
-    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))
+    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))[measure]
 
 
 @remember

@@ -50,8 +50,7 @@ def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
     is known from the day its source was published; where the card states a lag, from that many days after the end of
     its period. `available` holds that day.
     """
-    dated = _date(table)
-    limit = day(as_of)
+    dated, limit = _date(table), day(as_of)
     seen = dated if limit is None else dated[dated["available"] <= limit]
     keys = [key for key in IDENTITY if key in seen]
     return seen if table == "england" else seen.sort_values("available").drop_duplicates(keys, keep="last").sort_index()
@@ -205,8 +204,7 @@ def comparable_from(frequency: str = "year") -> pd.Period:
 def unbroken(y: pd.Series) -> pd.Series:
     """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
     held = y.loc[: y.last_valid_index()]
-    gaps = held.index[held.isna()]
-    return held.loc[gaps[-1] + 1 :] if len(gaps) else held
+    return held[held.isna()[::-1].cumsum()[::-1] == 0]
 
 
 # ---------------------------------------------------------------- choosing
@@ -231,8 +229,8 @@ def figures(
     official months where all of them exist (or a rate from official counts); official statistics printed
     rounded; a statement quoting them; somebody else quoting them. Within one kind the latest published
     counts, so that revisions replace what they revise. `basis` is `published`, `sum of months` or
-    `from counts`; `without` leaves out sources, to ask what is known independently of them. `alone` gives the same
-    without choosing the other measures too, which is quicker where a vintage is asked for one of them.
+    `from counts`; `without` leaves out sources, to ask what is known independently of them. `alone` gives the
+    same, more quickly where a vintage is asked for one measure.
     """
     _require(measure, load()["measures"]["measure"].tolist(), "measure")
     _require(frequency, periods.FREQUENCIES, "frequency")
@@ -250,20 +248,20 @@ KEY = ["measure", "frequency", "period"]
 
 def _list_parts(measure: str) -> frozenset[str]:
     """A measure and all that it is computed from, for `_choose`."""
-    held = load()["measures"].query("measure == @measure")
-    return frozenset([measure]).union(*map(_list_parts, filter(None, held[["numerator", "denominator"]].to_numpy().flat)))
+    codebook = load()["measures"].set_index("measure")[["numerator", "denominator"]]
+    return frozenset([measure]).union(*map(_list_parts, filter(None, codebook.loc[measure])))
 
 
 @remember
 def _choose(as_of: str | None, without: tuple[str, ...], parts: frozenset[str] | None = None) -> pd.DataFrame:
-    """The figure in use for every measure, frequency and period (as the tables write it), with why it is the one.
+    """The figure in use for every measure (or those in `parts`), frequency and period as the tables write it, and why.
 
-    Counts are chosen first, then the differences of those in use, then rates of both. Of the measures in `parts` alone.
+    Counts are chosen first, then the differences of those in use, then rates of both.
     """
     codebook = load()["measures"].set_index("measure")
     held = known(as_of).assign(period=load()["england"]["period"])
     if parts:
-        held, codebook = held[held["measure"].isin(parts)], codebook[codebook.index.isin(parts)]
+        held, codebook = held[held["measure"].isin(parts)], codebook.loc[codebook.index.isin(parts)]
     published = _rank_published(held[~held["source"].isin(without)], codebook["kind"])
     sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
     for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):

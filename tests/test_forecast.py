@@ -103,12 +103,6 @@ def test_the_series_is_not_changed():
     pd.testing.assert_series_equal(y, before)
 
 
-def test_totals_are_sums_of_paths(quarterly):
-    year = quarterly.index[-4:]
-    np.testing.assert_allclose(quarterly.total(year), quarterly.paths[:, -4:].sum(axis=1))
-    np.testing.assert_allclose(quarterly.total(list(year)), quarterly.total(year))
-
-
 def test_total_of_one_member(quarterly):
     year = quarterly.index[-4:]
     for name in ("theta", "linear"):
@@ -294,22 +288,6 @@ def test_line_has_the_prediction_error_of_least_squares():
     half_width = norm.ppf(0.95) * np.sqrt((fit.loadings**2).sum(axis=1))
     upper = expected.conf_int(obs=True, alpha=0.1)[:, 1]
     np.testing.assert_allclose(fit.mean + half_width, upper)
-
-
-def test_line_interval_is_the_textbook_one():
-    y = make_series(20, "Y")
-    drawn = forecast(y, 5, members=("linear",), draws=40000).interval(0.9).to_numpy()
-    design = np.column_stack([np.ones(25), np.arange(25)])
-    ahead = OLS(y.to_numpy(), design[:20]).fit().get_prediction(design[20:])
-    exact = ahead.conf_int(obs=True, alpha=0.1)
-    np.testing.assert_allclose(drawn, exact, rtol=0.02)
-
-
-def test_arima_agrees_with_drift_on_a_random_walk():
-    z = np.log(make_series(200, "Y", noise=0.05).to_numpy())
-    arima, drift = MODELS["arima"](z, 5), fit_drift(z, 5)
-    np.testing.assert_allclose(arima.mean, drift.mean, atol=0.05)
-    np.testing.assert_allclose((arima.loadings**2).sum(axis=1), (drift.loadings**2).sum(axis=1), rtol=0.3)
 
 
 def test_arima_spreads_as_in_statsmodels():

@@ -49,7 +49,7 @@ def test_errors_and_coverage_of_record(hindsight):
 
 def test_the_pool_was_worse_than_no_change_in_five_of_the_last_six_years(hindsight):
     """By origin -34, -34, +24, +15, -34, +31, +15 and +34 per cent of the CRPS of no change, reckoned independently."""
-    skill = hindsight["skills"]["no_change"]
+    skill = hindsight["skills"]["no change"]
     assert skill.by_origin["skill"].tolist() == pytest.approx([34, 34, -24, -15, 34, -31, -15, -34], abs=1.5)
     assert skill.value == pytest.approx(17, abs=1) and skill.low < 0 < skill.high
 
@@ -66,6 +66,19 @@ def test_the_gap_adds_up_and_growth_splits_without_a_rest(hindsight):
 def test_a_day_on_which_2023_24_was_not_known_is_refused():
     with pytest.raises(parameters.ParameterError, match="runs from 2024-06-14 on"):
         notebook.run("06_hindsight", as_of="2023-09-30")
+
+
+@pytest.mark.parametrize(
+    "measure, frequency",
+    [("started_treatment", "quarter"), ("eligible_for_recovery", "year"), ("recovery_rate", "month"), ("mean_wait_finished", "month")],
+)
+def test_a_series_alone_is_chosen_as_it_is_among_all(measure, frequency):
+    """Counts, differences, rates of both and averages: quicker for forecasts from many vintages, never different."""
+    for day in ("2020-05-01", "latest"):
+        expected = data.figures(measure, frequency, day)
+        assert len(expected) or day != "latest"
+        alone = data.figures(measure, frequency, day, alone=True)
+        pd.testing.assert_frame_equal(alone, expected, check_dtype=False)
 
 
 # ---------------------------------------------------------------- the record of published forecasts

@@ -90,6 +90,7 @@ def _write_values(chart: Chart, texts: Sequence[tuple[float, float, str]], room:
     axes, width = chart.axes, max(measure(text, SMALL) for *_, text in texts)
     turned = width > room - 2
     low, high = min(0.0, *(value for _, value, _ in texts)), max(0.0, *(value for _, value, _ in texts))
+    high = high or float(low == 0)
     ends = np.array([-1, 1]) * (width + 6 if turned else 15) * [low < 0, high > 0]
     axes.set_ylim(*(np.array([low, high]) + ends * (high - low) / (axes.bbox.height - np.ptp(ends))))
     return [

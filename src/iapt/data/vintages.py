@@ -50,8 +50,7 @@ def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
     is known from the day its source was published; where the card states a lag, from that many days after the end of
     its period. `available` holds that day.
     """
-    dated = _date(table)
-    limit = day(as_of)
+    dated, limit = _date(table), day(as_of)
     seen = dated if limit is None else dated[dated["available"] <= limit]
     keys = [key for key in IDENTITY if key in seen]
     return seen if table == "england" else seen.sort_values("available").drop_duplicates(keys, keep="last").sort_index()
@@ -93,7 +92,7 @@ def table(
     code, measures = find_place(area), [measures] if isinstance(measures, str) else measures
     _require(frequency, periods.FREQUENCIES, "frequency")
     if code == ENGLAND:
-        columns = {measure: figures(measure, frequency, as_of)["value"] for measure in measures}
+        columns = {name: figures(name, frequency, as_of, alone=len(measures) == 1)["value"] for name in measures}
     elif frequency != "year":
         raise ValueError(f"figures by {frequency} are held for England alone; for {area} choose the frequency year")
     else:
@@ -205,8 +204,7 @@ def comparable_from(frequency: str = "year") -> pd.Period:
 def unbroken(y: pd.Series) -> pd.Series:
     """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
     held = y.loc[: y.last_valid_index()]
-    gaps = held.index[held.isna()]
-    return held.loc[gaps[-1] + 1 :] if len(gaps) else held
+    return held[held.isna()[::-1].cumsum()[::-1] == 0]
 
 
 # ---------------------------------------------------------------- choosing
@@ -222,18 +220,21 @@ def series(measure: str, frequency: str, as_of: str | None = None) -> pd.Series:
     return table([measure], frequency, as_of)[measure]
 
 
-def figures(measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
+def figures(
+    measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = (), alone: bool = False
+) -> pd.DataFrame:
     """The figures of one measure with their origin: value, basis, source, collection, rounded_to and why.
 
     Where several figures exist for a period the first of these is used: official statistics; the sum of the
     official months where all of them exist (or a rate from official counts); official statistics printed
     rounded; a statement quoting them; somebody else quoting them. Within one kind the latest published
     counts, so that revisions replace what they revise. `basis` is `published`, `sum of months` or
-    `from counts`; `without` leaves out sources, to ask what is known independently of them.
+    `from counts`; `without` leaves out sources, to ask what is known independently of them. `alone` gives the
+    same, more quickly where a vintage is asked for one measure.
     """
     _require(measure, load()["measures"]["measure"].tolist(), "measure")
     _require(frequency, periods.FREQUENCIES, "frequency")
-    chosen = _choose(as_of, without)
+    chosen = _choose(as_of, without, _list_parts(measure) if alone else None)
     chosen = chosen[(chosen["measure"] == measure) & (chosen["frequency"] == frequency)]
     chosen.index = periods.index([periods.parse(text, frequency) for text in chosen["period"]], frequency)
     whole = pd.period_range(chosen.index[0], chosen.index[-1]) if len(chosen) else []
@@ -245,19 +246,27 @@ KEY = ["measure", "frequency", "period"]
 """What one value is chosen for."""
 
 
+def _list_parts(measure: str) -> frozenset[str]:
+    """A measure and all that it is computed from, for `_choose`."""
+    codebook = load()["measures"].set_index("measure")[["numerator", "denominator"]]
+    return frozenset([measure]).union(*map(_list_parts, filter(None, codebook.loc[measure])))
+
+
 @remember
-def _choose(as_of: str | None, without: tuple[str, ...]) -> pd.DataFrame:
-    """The figure in use for every measure, frequency and period (as the tables write it), with why it is the one.
+def _choose(as_of: str | None, without: tuple[str, ...], parts: frozenset[str] | None = None) -> pd.DataFrame:
+    """The figure in use for every measure (or those in `parts`), frequency and period as the tables write it, and why.
 
     Counts are chosen first, then the differences of those in use, then rates of both.
     """
     codebook = load()["measures"].set_index("measure")
     held = known(as_of).assign(period=load()["england"]["period"])
+    if parts:
+        held, codebook = held[held["measure"].isin(parts)], codebook.loc[codebook.index.isin(parts)]
     published = _rank_published(held[~held["source"].isin(without)], codebook["kind"])
     sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
     for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):
         made = codebook[codebook["kind"].isin(kinds)]
-        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) else [])
+        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) and len(made) else [])
         derived = pd.concat(derived)
         preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
         derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
@@ -345,14 +354,10 @@ def _explain(candidates: list[tuple]) -> str:
 # ---------------------------------------------------------------- what goes with the figures
 
 
+@remember
 def label(measure: str) -> str:
     """The name of a measure for people. Raises KeyError for an unknown one."""
-    return _read_labels()[measure]
-
-
-@remember
-def _read_labels() -> dict[str, str]:
-    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))
+    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))[measure]
 
 
 @remember

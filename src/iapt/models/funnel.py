@@ -10,8 +10,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
-from iapt.models import trends
-
 TRIM = 0.1
 """Share of z-scores winsorised at each end before the spread is estimated (Spiegelhalter 2005)."""
 
@@ -40,8 +38,10 @@ def rates(
         low = (least / largest / spread(least.clip(lower=1), largest)).clip(lower=0)
         high = most.clip(lower=1) / fewest * spread(most.clip(lower=1), fewest)
     else:
-        low = trends.wilson(least.clip(lower=0), largest)[0] / 100
-        high = trends.wilson(np.minimum(most, fewest), fewest)[1] / 100
+        from statsmodels.stats.proportion import proportion_confint
+
+        low = proportion_confint(least.clip(lower=0), largest, method="wilson")[0]
+        high = proportion_confint(np.minimum(most, fewest), fewest, method="wilson")[1]
     return per * pd.DataFrame({"value": part / whole, "low": low, "high": high})
 
 

@@ -60,11 +60,17 @@ def nowcast(months: pd.Series, *, draws: int = 5000, seed: int = 20200501) -> Fo
 
 
 def score_nowcasts(
-    months: pd.Series, quarters: pd.Series, years: pd.Series, over: Iterable[pd.Period], *, draws: int = 1000
+    months: pd.Series,
+    quarters: pd.Series,
+    years: pd.Series,
+    over: Iterable[pd.Period],
+    *,
+    after: Iterable[int] = range(12),
+    draws: int = 1000,
 ) -> pd.DataFrame:
-    """Every month's nowcast of past financial years, beside three other ways, scored against the outturn.
+    """Nowcasts of past financial years, beside three other ways, scored against the outturn.
 
-    One row a year of `over`, number of months known (0 to 11) and model: "months per working day" is `nowcast`,
+    One row a year of `over`, number of months known in `after` and model: "months per working day" is `nowcast`,
     "pool on quarters" and "pool on years" are the pool on what is complete, "same months of last year" repeats them,
     its spread being that of such repeats in the past. Columns of `score_steps`, with `crps` and `width80` (of the 80%
     interval) as shares of the outturn. A way that had too few values has no row. Figures as they stand in `months`,
@@ -76,14 +82,14 @@ def score_nowcasts(
         if len(inside) < 12 or inside.isna().any():
             raise ValueError(f"a month of the year to March {year.year} is missing: nothing to compare with")
         outturn, totals = inside.to_numpy().sum(keepdims=True), {}
-        for known in range(12):
+        for known in after:
             past = months[: inside.index[0] + known - 1]
             totals["months per working day"] = nowcast(past, draws=draws).total(year)
             repeated = _repeat_last_year(since_gap(past), 12 - known, inside.iloc[:known].sum())
             totals["same months of last year"] = repeated
-            if known % 3 == 0:
+            if known % 3 == 0 or "pool on quarters" not in totals:
                 totals["pool on quarters"] = _pool(quarters, past.index[-1], year, draws)
-            if known == 0:
+            if "pool on years" not in totals:
                 totals["pool on years"] = _pool(years, past.index[-1], year, draws)
             held = {model: total for model, total in totals.items() if total is not None}
             scored = [score_steps(total[:, None], outturn, outturn[0]) for total in held.values()]

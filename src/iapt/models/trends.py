@@ -1,4 +1,4 @@
-"""Growth, slowdowns and chance: what a short quarterly series can say."""
+"""A break in the trend of a short quarterly series, with the uncertainty that its autocorrelation leaves."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,6 @@ BAND = 1.0
 """Per cent a year: a trend whose interval lies inside plus or minus this has stalled. Stated before looking."""
 PHIS = np.linspace(0, 0.9, 10)
 """Autocorrelations tried in search of the one that leaves residuals like those found."""
-
-
-def growth(y: pd.Series, start: pd.Period, end: pd.Period) -> float:
-    """Growth from one period to another, in per cent; NaN where either figure is missing."""
-    return 100 * (y.get(end, np.nan) / y.get(start, np.nan) - 1)
-
-
-def wilson(successes: float, trials: float, level: float = 0.95) -> tuple[float, float]:
-    """Wilson interval of a proportion, in per cent."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    low, high = proportion_confint(successes, trials, alpha=1 - level, method="wilson")
-    return 100 * low, 100 * high
-
-
-# ---------------------------------------------------------------- a break in trend
 
 
 @dataclass(frozen=True)
@@ -103,7 +87,7 @@ def broken_trend(y: pd.Series, *, draws: int = 1999, seed: int = 20200501) -> Br
 
     The break is searched over the middle 70% of the sample. Significance comes from an AR(1) parametric
     bootstrap of the sup-F statistic, as textbook critical values reject far too often when residuals are
-    autocorrelated. Intervals come from a studentised bootstrap of the whole search (Davison and Hinkley 1997,
+    autocorrelated (sup-F: Andrews 1993, doi 10.2307/2951764). Intervals come from a studentised bootstrap of the whole search (Davison and Hinkley 1997,
     section 5.2). Residuals of a model with seven parameters are less alike than the errors that made them, so the
     errors are given the autocorrelation that leaves, in simulation, residuals as alike as those found.
     Raises ValueError for gaps, values that are not positive, or fewer than 16 quarters.

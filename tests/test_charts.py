@@ -282,3 +282,9 @@ def test_bars_intervals_funnel_and_scatter_say_their_values():
     assert "2022/23 1.22 million" in charts.bars(years, title="b", unit="Referrals").alt
     assert "Devon 49.5% (48.0 to 51.0)" in DRAW["intervals"]().alt
     assert "Kent 50.3%" in DRAW["funnel"]().alt and f"Named: {NAMES[0]} 51.2%" in DRAW["scatter"]().alt
+
+
+def test_the_data_of_rows_without_a_name_for_their_index_keep_their_labels():
+    rows = pd.DataFrame({"value": [1.0, 2.0], "low": [0.5, 1.5], "high": [1.5, 2.5]}, index=["one", "two"])
+    chart = charts.intervals(rows, **ABOUT)
+    assert chart.data["label"].tolist() == ["one", "two"]

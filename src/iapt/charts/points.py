@@ -42,7 +42,9 @@ def framed(figure: Figure, frame: pd.DataFrame, *, alt: str, **about: Unpack[Abo
 
 
 def _keep(chart: Chart, frame: pd.DataFrame, alt: str) -> None:
-    chart.drawn = frame.reset_index(drop=not any(frame.index.names))
+    named = any(frame.index.names)
+    labelled = frame if named or isinstance(frame.index, pd.RangeIndex) else frame.rename_axis("label")
+    chart.drawn = labelled.reset_index(drop=labelled.index.names == [None])
     chart.said.append(alt)
 
 

@@ -70,7 +70,12 @@ def test_a_day_on_which_2023_24_was_not_known_is_refused():
 
 @pytest.mark.parametrize(
     "measure, frequency",
-    [("started_treatment", "quarter"), ("eligible_for_recovery", "year"), ("recovery_rate", "month"), ("mean_wait_finished", "month")],
+    [
+        ("started_treatment", "quarter"),
+        ("eligible_for_recovery", "year"),
+        ("recovery_rate", "month"),
+        ("mean_wait_finished", "month"),
+    ],
 )
 def test_a_series_alone_is_chosen_as_it_is_among_all(measure, frequency):
     """Counts, differences, rates of both and averages: quicker for forecasts from many vintages, never different."""

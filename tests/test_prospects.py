@@ -135,11 +135,10 @@ def test_every_corner_has_an_answer_without_a_gap(asked):
 
 
 @pytest.mark.parametrize(
-    "day, year, words",
-    [("2015-01-31", "2023-24", "at least 12 quarters without a gap"), ("2022-06-30", "2024-25", "at least 12 quarters without a gap")],
+    "day, year", [("2015-01-31", "2023-24"), ("2022-06-30", "2024-25")]
 )
-def test_a_day_with_too_few_quarters_is_refused(day, year, words):
-    with pytest.raises(parameters.ParameterError, match=words):
+def test_a_day_with_too_few_quarters_is_refused(day, year):
+    with pytest.raises(parameters.ParameterError, match="at least 12 quarters without a gap"):
         notebook.run("05_target", as_of=day, target_year=year)
 
 
@@ -149,8 +148,8 @@ def test_what_is_shown_and_drawn_is_the_same_on_other_processors():
         "import notebook; target = notebook.run('05_target')\n"
         "for shown in target.shown: print(getattr(shown, 'frame', getattr(shown, 'data', shown)))"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(notebook.__file__).parent), "OPENBLAS_NUM_THREADS": "1"}
-    ask = lambda core: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment | core)
+    at_home = os.environ | {"PYTHONPATH": str(Path(notebook.__file__).parent), "OPENBLAS_NUM_THREADS": "1"}
+    ask = lambda core: subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=at_home | core)
     own, other = ask({}), ask({"OPENBLAS_CORETYPE": "Haswell"})
     assert own.returncode == 0 and len(own.stdout.splitlines()) > 150
     assert other.stdout == own.stdout

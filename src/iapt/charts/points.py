@@ -42,9 +42,9 @@ def framed(figure: Figure, frame: pd.DataFrame, *, alt: str, **about: Unpack[Abo
 
 
 def _keep(chart: Chart, frame: pd.DataFrame, alt: str) -> None:
-    named = any(frame.index.names)
-    labelled = frame if named or isinstance(frame.index, pd.RangeIndex) else frame.rename_axis("label")
-    chart.drawn = labelled.reset_index(drop=labelled.index.names == [None])
+    if not any(frame.index.names) and not isinstance(frame.index, pd.RangeIndex):
+        frame = frame.rename_axis("label")
+    chart.drawn = frame.reset_index(drop=not any(frame.index.names))
     chart.said.append(alt)
 
 

@@ -1,7 +1,4 @@
-"""The published figures, chosen as they could be known on a given day.
-
-`table` gives them side by side, `tidy` all of them in one long table, `figures` says where each value comes from and why.
-"""
+"""The published figures, chosen as they could be known on a given day: side by side, in one long table, or with why."""
 
 import difflib
 import re
@@ -266,8 +263,8 @@ def _choose(as_of: str | None, without: tuple[str, ...], parts: frozenset[str] |
     sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
     for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):
         made = codebook[codebook["kind"].isin(kinds)]
-        derived = [sums[sums["measure"].isin(made.index)]] + ([_count(made, chosen)] if len(chosen) and len(made) else [])
-        derived = pd.concat(derived)
+        counted = [_count(made, chosen)] if len(chosen) and len(made) else []
+        derived = pd.concat([sums[sums["measure"].isin(made.index)], *counted])
         preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
         derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
         candidates = _order(pd.concat([published[published["measure"].isin(made.index)], derived], ignore_index=True))

@@ -87,9 +87,10 @@ def broken_trend(y: pd.Series, *, draws: int = 1999, seed: int = 20200501) -> Br
 
     The break is searched over the middle 70% of the sample. Significance comes from an AR(1) parametric
     bootstrap of the sup-F statistic, as textbook critical values reject far too often when residuals are
-    autocorrelated (sup-F: Andrews 1993, doi 10.2307/2951764). Intervals come from a studentised bootstrap of the whole search (Davison and Hinkley 1997,
-    section 5.2). Residuals of a model with seven parameters are less alike than the errors that made them, so the
-    errors are given the autocorrelation that leaves, in simulation, residuals as alike as those found.
+    autocorrelated (sup-F: Andrews 1993, doi 10.2307/2951764). Intervals come from a studentised bootstrap of the
+    whole search (Davison and Hinkley 1997, section 5.2). Residuals of a model with seven parameters are less alike
+    than the errors that made them, so the errors are given the autocorrelation that leaves, in simulation,
+    residuals as alike as those found.
     Raises ValueError for gaps, values that are not positive, or fewer than 16 quarters.
     """
     if y.index.freqstr != "Q-MAR" or len(y) < FEWEST_QUARTERS or y.isna().any() or (y <= 0).any():

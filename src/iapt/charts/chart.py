@@ -4,6 +4,7 @@ A chart is laid out when it is shown, so that what was added to it in between ha
 `.figure` and `.axes` are there for everything that the builders do not draw.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -355,6 +356,7 @@ def _set_ticks(panel: Panel, wide: float) -> None:
     panel.axes.set_xticks([middle(year) for year in shown], [periods.label(year) for year in shown])
 
 
+@functools.cache
 def middle(period: pd.Period) -> float:
     """The middle of a period in decimal years: where its point is drawn."""
     start, end = period.start_time, period.end_time

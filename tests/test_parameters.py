@@ -130,10 +130,9 @@ def test_the_question_of_a_forecast_is_checked_against_what_was_known(values, me
 
 def names(**values: object) -> dict:
     return {
-        "__annotations__": {"as_of": str, "target": int},
         "as_of": "latest",
         "target": 1,
-        "In": [""],
+        "In": ["", "this was mistyped", 'as_of: str = "latest"\ntarget: int = 2', "Shown.note: str = ''"],
         "Out": {},
         "_": 5,
         "parameters": parameters,
@@ -158,6 +157,17 @@ def test_a_notebook_with_good_parameters_goes_on():
 def test_a_notebook_refuses_what_was_injected_into_it(injected, message):
     with pytest.raises(ParameterError, match=message.replace("?", r"\?")):
         parameters.check(names(**injected))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [{"__annotations__": {"as_of": str}}, {"__annotate__": lambda _: {"as_of": str}}],
+    ids=["to Python 3.13", "from Python 3.14"],
+)
+def test_a_script_made_from_a_notebook_is_checked_alike(left):
+    assert parameters.check({"as_of": "2020-05-01", **left}) is None
+    with pytest.raises(ParameterError, match="expected text"):
+        parameters.check({"as_of": 2020, **left})
 
 
 def test_a_bool_that_was_injected_under_an_unknown_name_is_seen():

@@ -8,7 +8,6 @@ import difflib
 import re
 import tokenize
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 
@@ -50,7 +49,7 @@ def read(notebook: dict) -> dict[str, Parameter]:
     }
     found = {}
     for node in ast.parse(source).body:
-        if not _is_parameter(node):
+        if not isinstance(node, ast.AnnAssign) or getattr(node.annotation, "id", None) not in TYPES:
             raise ParameterError(
                 f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is"
             )
@@ -114,10 +113,13 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    Annotations are kept as text: IPython on Python 3.14 keeps no others.
     `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
     that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
-    kinds = _list_annotations(namespace)
+    kinds = {name: TYPES[kind] for name, kind in namespace.get("__annotations__", {}).items() if kind in TYPES}
+    if not kinds:
+        raise ParameterError("no annotated parameter is found; begin the notebook with: from __future__ import annotations")
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value
@@ -125,32 +127,6 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
         if isinstance(value, (str, int, float, list, dict, tuple)) and not re.match("_|(In|Out)$", name)
     }
     validate(defined, plain, first=first, looks_at=looks_at)
-
-
-def _list_annotations(namespace: dict) -> dict[str, type]:
-    """The types of the annotated names of a notebook, or of a script that was made from one.
-
-    From Python 3.14 on names are annotated when that is asked for, and IPython, which runs a cell line by line, keeps
-    the last line's alone: there they are read from what was entered.
-    """
-    if "In" not in namespace:
-        annotate = namespace.get("__annotate__")
-        return annotate(1) if annotate else namespace.get("__annotations__", {})
-    kinds = {}
-    for source in namespace["In"]:
-        with suppress(SyntaxError):
-            nodes = filter(_is_parameter, ast.parse(source).body)
-            kinds |= {node.target.id: TYPES[node.annotation.id] for node in nodes}
-    return kinds
-
-
-def _is_parameter(node: ast.stmt) -> bool:
-    """Whether a statement defines a parameter: `year: int = 2024`."""
-    return (
-        isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and getattr(node.annotation, "id", None) in TYPES
-    )
 
 
 def parse(text: str, parameter: Parameter) -> object:

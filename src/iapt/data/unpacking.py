@@ -7,11 +7,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import reduce
 from pathlib import PurePosixPath
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from iapt import data
@@ -154,7 +154,7 @@ def read_header(name: str, raw: bytes) -> list[str]:
     return next(csv.reader([line]), [])
 
 
-def parse(name: str, raw: bytes, columns: dict[str, str]) -> pa.Table:
+def parse(name: str, raw: bytes, columns: dict[str, str]) -> pd.DataFrame:
     """The columns of a CSV as text, named by the items that they hold, with the number of each row in `row`.
 
     The header is row 1. Rows without any value, which spreadsheets leave behind, are left out.
@@ -167,23 +167,15 @@ def parse(name: str, raw: bytes, columns: dict[str, str]) -> pa.Table:
         raw = raw.decode("cp1252", errors="replace").encode()
     names = {column: item for item, column in columns.items()}
     labels = [names.pop(column, f"{number} {column}") for number, column in enumerate(header)]
-    convert = pyarrow.csv.ConvertOptions(
-        include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
-    )
-    for threads in (True, False):  # only in one thread does the error name the row
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(raw),
-                pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=threads),
-                convert_options=convert,
-            )
-            break
-        except pa.ArrowInvalid as error:
-            fault = str(error).removeprefix("CSV parse error: ")[:200]
-    else:
-        raise Refusal(name, f"{len(header)} values in every row", fault)
-    table = table.append_column("row", pa.array(range(2, len(table) + 2)))
-    some = reduce(pc.or_, (pc.not_equal(pc.utf8_trim_whitespace(table[item]), "") for item in columns))
-    if not pc.any(some).as_py():
+    reading = pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=False)  # so errors name the row
+    text = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string()))
+    try:
+        table = pyarrow.csv.read_csv(pa.BufferReader(raw), reading, convert_options=text).to_pandas()
+    except pa.ArrowInvalid as error:
+        fault = str(error).removeprefix("CSV parse error: ")[:200]
+        raise Refusal(name, f"{len(header)} values in every row", fault) from None
+    table["row"] = range(2, len(table) + 2)
+    table = table[np.logical_or.reduce([table[item].str.strip() != "" for item in columns])]
+    if table.empty:
         raise Refusal(name, "rows", "column names alone")
-    return table.filter(some)
+    return table

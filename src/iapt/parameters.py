@@ -184,13 +184,13 @@ def _check_target_year(values: dict) -> None:
 
 
 def _check_start(values: dict) -> None:
-    from iapt import data
+    from iapt import data, models
     from iapt.data import periods
 
     year = periods.parse(values["start"].replace("/", "-"), "year")
     first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
     quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
-    if not first <= year <= last or len(data.unbroken(quarters[year:])) < FEWEST_QUARTERS:
+    if not first <= year <= last or len(models.unbroken(quarters[year:])) < FEWEST_QUARTERS:
         raise ValueError(
             f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
             f"{FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"

@@ -23,11 +23,10 @@ from iapt.data.vintages import (
     table,
     targets,
     tidy,
-    unbroken,
 )
 
 __all__ = [
     "ENGLAND", "EXACT_TO", "PAGE", "DataError", "Problem", "areas", "breaks", "check", "comparable_from",
     "day", "figures", "find_place", "folder", "forget", "fy", "groups", "known", "label", "load", "members", "newest_month", "places", "predecessors", "region_of",
-    "remember", "series", "span", "standard", "status", "successors", "table", "targets", "tidy", "unbroken",
+    "remember", "series", "span", "standard", "status", "successors", "table", "targets", "tidy",
 ]  # fmt: skip

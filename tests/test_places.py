@@ -123,11 +123,6 @@ def test_what_came_before_and_after_a_board():
     assert places.successors("QMJ") == ["Z9B2Z"] and places.predecessors("Z9B2Z") == ["QMJ", "QRV"]
     assert set(places.successors("QNQ")) == {"S0E4D", "S9B9J", "QRL"}
     assert places.successors("QJK") == places.predecessors("QJK") == []
-    assert places.status("QJK") == ""
-    ended = "North Central London ended on 31 March 2026; it is now part of West and North London."
-    assert places.status("QMJ") == ended
-    assert "its area was divided between" in places.status("QNQ")
-    assert places.status("QRL").startswith("Hampshire and Isle of Wight was enlarged on 1 April 2026")
 
 
 def test_members_of_what_is_no_region_are_refused():

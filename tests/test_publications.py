@@ -4,6 +4,7 @@ import codecs
 import csv
 import datetime
 import gzip
+import os
 import random
 import re
 
@@ -476,6 +477,14 @@ def test_damage_is_refused_with_what_was_expected_and_found_and_the_data_stay(
     shown = capsys.readouterr().err
     assert name in shown and re.search(message, shown), shown
     assert digest(folder) == before
+
+
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", "/proc/kmsg", "."])
+def test_what_has_no_end_is_refused_at_once(tmp_path, path):
+    """Also where the system calls it a file, as in `/proc`."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refusal, match="expected a (file|publication of NHS England)"):
+        read(tmp_path / path)
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(monkeypatch):

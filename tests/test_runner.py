@@ -95,7 +95,7 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
             process.join()
-        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith((".staging", ".lock"))}
+        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith(".iapt")}
         assert now == old, (victim, trial)
     assert killed or victim == "parent"
     tiny.start(two, out, force=True).join()
@@ -152,7 +152,7 @@ def test_second_runner_says_whom_it_waits_for(tmp_path):
     out = tmp_path / "out"
     run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(1.5)")
     first = tiny.start([run], out)
-    tiny.wait_until(lambda: list(out.glob(".staging-*")))
+    tiny.wait_until(lambda: list(out.glob(".iapt-staging-*")))
     second = tiny.start([run], out)
     second.join(30)
     first.join(30)
@@ -171,7 +171,7 @@ def test_lock_of_a_killed_runner_is_free(tmp_path, capsys):
     process.join()
     with folders.own(out):
         assert "waiting" not in capsys.readouterr().err
-        assert list(out.glob(".staging-*")) == []
+        assert list(out.glob(".iapt-staging-*")) == []
 
 
 # ---------------------------------------------------------------- disk and folders
@@ -299,6 +299,7 @@ OWN = {
     "a file in the place of the folder": ("one", "years of work"),
     "a front page": ("index.html", "my site: iapt report"),
     "a README that names us": ("README.md", "# My iapt report"),
+    "a record of something else": ("site.json", '{"pages": ["mine"]}'),
     "a method page": ("method/index.html", "my methods"),
 }
 
@@ -317,6 +318,28 @@ def test_what_iapt_has_not_written_is_refused(tmp_path, what, made):
     with pytest.raises(runs.RunError, match="choose another place with --out"):
         list(runner.make_all([run], out, force=True))
     assert (out / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["one/run.json", "site.json", "index.html", "one/notebook.ipynb"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    (out / name).parent.mkdir(parents=True)
+    os.mkfifo(out / name)
+    with suppress(runs.RunError):
+        list(runner.make_all([run], out))
+        runner.write_site({"one": run}, [run], out)
+    assert (out / name).is_fifo()
+
+
+def test_hidden_files_of_a_person_stay(tmp_path):
+    """Whatever their names: those of ours begin with `.iapt`."""
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    for name in (".lock", ".staging-area/thesis.tex"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("years of work")
+    assert [result.state for result in runner.make_all([run], out)] == ["made"]
+    assert {path.name for path in out.iterdir()} == {"one", ".lock", ".staging-area"}
+    assert (out / ".lock").read_text() == (out / ".staging-area" / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_file_that_comes_while_the_run_is_under_way_stays(tmp_path):

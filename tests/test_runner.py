@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -436,6 +437,25 @@ def test_data_changed_while_prose_is_rendered(tmp_path, tables, monkeypatch):
     monkeypatch.setattr(reports, "render_again", change_and_render)
     assert [result.state for result in runner.make_all([run], out)] == ["rendered"]
     assert reports.state_of(run, out / "one") == "older than the data"
+
+
+def test_data_changed_at_random_moments_of_a_rebuild(tmp_path, tables):
+    """A report that counts as up to date shows the data that are there, whatever the moment and whatever is rebuilt."""
+    out, moments, path = tmp_path / "out", random.Random(3), tables.folder / "targets.csv"
+    cell = f"import pathlib, zlib\nzlib.crc32(pathlib.Path({str(path)!r}).read_bytes())"
+    run = tiny.make_run(tmp_path, "one", cell)
+    list(runner.make_all([run], out))
+    for trial in range(ROUNDS):
+        tiny.write_notebook(run.notebook, cell, heading=f"# Question {trial}?")
+        process = tiny.start([run], out)
+        time.sleep(moments.uniform(0, 1.5))
+        tables.change("targets", {"note": f"trial {trial}"}, id="access-2024")
+        process.join(30)
+        shown = str(zlib.crc32(path.read_bytes()))
+        state = reports.state_of(run, out / "one")
+        assert state == ("up to date" if shown in tiny.read_text(out / "one") else "older than the data"), trial
+        assert all(result.state in ("made", "unchanged") for result in runner.make_all([run], out))
+        assert shown in tiny.read_text(out / "one") and reports.state_of(run, out / "one") == "up to date"
 
 
 def test_pages_link_to_the_reports_that_are_there(tmp_path, monkeypatch):

@@ -98,7 +98,8 @@ def read(path: Path) -> Publication:
             raise Refusal(str(path), "a file", "a folder" if path.is_dir() else "something else")
         if state.st_size > LIMIT:
             raise Refusal(path.name, f"at most {LIMIT:,} bytes", f"{state.st_size:,}")
-        raw = path.read_bytes()
+        with path.open("rb") as handle:
+            raw = handle.read(state.st_size)  # of one that grows or never ends, such as /proc/kmsg, no more
     except OSError as error:
         raise Refusal(str(path), "a file that can be read", error.strerror or str(error)) from None
     file, raw = gunzip(path.name, raw)

@@ -5,7 +5,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 
@@ -27,10 +27,6 @@ STRANGERS = {
     b"<": "a web page", b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an Excel file in the old format .xls",
     b"Rar!": "a .rar archive, to be unpacked first", b"7z": "a .7z archive", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16", b"{": "JSON",
 }  # fmt: skip
-
-Part = tuple[str, bytes, Callable[[], bytes]]
-"""A CSV or sheet inside a file: its name, its beginning, and the whole of it when called."""
-
 
 def gunzip(name: str, raw: bytes) -> tuple[str, bytes]:
     """The name and bytes of a file, those inside where it is a .gz."""
@@ -55,28 +51,23 @@ def unpack(name: str, raw: bytes) -> tuple[str, bytes, Layout]:
     """
     if not raw.startswith(b"PK"):
         return name, raw, recognise(name, read_header(name, raw))
-    faults: list[str] = []
+    looked_at, fitting, faults = [], [], []
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            workbook = "xl/workbook.xml" in archive.namelist()
-            parts = _open_workbook(name, raw) if workbook else _open_members(name, archive, faults)
-            fitting = [(part, content, layout) for part, head, content in parts if (layout := _fit(part, head))]
-            if len(fitting) == 1:
-                part, content, layout = fitting[0]
-                return part, content(), layout
+        for part, content in _open(name, raw, faults):
+            looked_at.append(part.removeprefix(f"{name}/"))
+            if layout := _fit(part, content):
+                fitting.append((part, content, layout))
     except (Refusal, data.DataError):
         raise
     except Exception as error:  # zipfile and openpyxl meet damage with errors of a dozen kinds
-        raise Refusal(name, "an archive that can be opened", _describe(error)) from None
+        raise Refusal(name, "an archive that can be opened", f"{type(error).__name__}: {error}") from None
+    if len(fitting) == 1:
+        return fitting[0]
     if faults and not fitting:
         raise Refusal(name, "an archive that can be opened", "; ".join(faults))
-    every = ", ".join(part.removeprefix(f"{name}/") for part, _, _ in parts) or "nothing of the kind"
-    what = "sheet" if workbook else "CSV or workbook"
-    raise Refusal(name, f"one {what} with the columns of a publication", f"{len(fitting)}, looking at {every}")
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    every = ", ".join(looked_at) or "nothing of the kind"
+    expected = "one CSV, workbook or sheet with the columns of a publication"
+    raise Refusal(name, expected, f"{len(fitting)}, looking at {every}")
 
 
 def _check_size(name: str, size: int) -> None:
@@ -84,43 +75,29 @@ def _check_size(name: str, size: int) -> None:
         raise Refusal(name, f"at most {LIMIT:,} bytes when unpacked", f"{size:,}")
 
 
-def _open_members(name: str, archive: zipfile.ZipFile, faults: list[str]) -> list[Part]:
-    parts: list[Part] = []
-    for member in archive.infolist():
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in member.filename:
-            raise Refusal(name, "members inside the folder of the archive", member.filename)
-        place, kind = f"{name}/{member.filename}", path.suffix.lower()
-
-        def take(member: zipfile.ZipInfo = member, place: str = place) -> bytes:
-            _check_size(place, member.file_size)
-            return archive.read(member)
-
-        try:
-            if kind == ".csv":
-                with archive.open(member) as handle:
-                    parts.append((place, handle.read(HEAD), take))
-            elif kind == ".xlsx":
-                parts += _open_workbook(place, take())
-        except Exception as error:  # a member that cannot be opened matters only where no other one is found
-            faults.append(f"{member.filename}: {_describe(error)}")
-    return parts
-
-
-def _open_workbook(name: str, raw: bytes) -> list[Part]:
-    import openpyxl
-
+def _open(name: str, raw: bytes, faults: list[str]) -> Iterator[tuple[str, bytes]]:
+    """The CSVs and sheets in an archive or workbook, one by one; `faults` takes what cannot be opened."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_size(name, sum(member.file_size for member in archive.infolist()))
-    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
-    return [
-        (
-            f"{name}/{sheet.title.strip()}",
-            _write_rows(sheet.iter_rows(max_row=1, values_only=True)),
-            lambda sheet=sheet: _write_rows(sheet.iter_rows(values_only=True)),
-        )
-        for sheet in book.worksheets
-    ]
+        if "xl/workbook.xml" in archive.namelist():
+            _check_size(name, sum(member.file_size for member in archive.infolist()))
+            import openpyxl
+
+            book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
+            for sheet in book.worksheets:
+                yield f"{name}/{sheet.title.strip()}", _write_rows(sheet.iter_rows(values_only=True))
+            return
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts or ":" in member.filename:
+                raise Refusal(name, "members inside the folder of the archive", member.filename)
+            place, kind = f"{name}/{member.filename}", path.suffix.lower()
+            try:
+                if kind in (".csv", ".xlsx"):
+                    _check_size(place, member.file_size)
+                    content = archive.read(member)
+                    yield from [(place, content)] if kind == ".csv" else _open(place, content, faults)
+            except Exception as error:  # a member that cannot be opened matters only where no other one is found
+                faults.append(f"{member.filename}: {type(error).__name__}: {error}")
 
 
 def _write_rows(rows: Iterable[tuple]) -> bytes:

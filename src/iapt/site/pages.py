@@ -112,11 +112,13 @@ def _read_frame() -> tuple[str, str]:
 
 
 def describe_vintage(run: runs.Run) -> str:
-    """Of when the figures of a run are: its vintage, and the newest year where its figures are of areas or groups."""
+    """Of when the figures of a run are: its vintage, and the newest year where figures of it come out once a year."""
     as_of = run.values()["as_of"]
     known, table = capitalise(words.vintage(as_of)), ANNUAL.get(run.notebook.stem)
-    newest = find_newest(table, as_of) if table else ""
-    return f"{known.partition(',')[0]}, to {newest}" if newest else known
+    newest = find_newest(table or "areas", as_of) if table or "areas" in run.data else ""
+    if not newest:
+        return known
+    return f"{known.partition(',')[0]}, to {newest}" if table else f"{known}; annual reports to {newest}"
 
 
 @data.remember

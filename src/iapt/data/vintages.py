@@ -199,12 +199,6 @@ def comparable_from(frequency: str = "year") -> pd.Period:
     return periods.parse(max(cuts), "month").asfreq(periods.FREQUENCIES[frequency])
 
 
-def unbroken(y: pd.Series) -> pd.Series:
-    """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
-    held = y.loc[: y.last_valid_index()]
-    return held[held.isna()[::-1].cumsum()[::-1] == 0]
-
-
 # ---------------------------------------------------------------- choosing
 
 

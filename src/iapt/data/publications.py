@@ -8,7 +8,6 @@ import calendar
 import hashlib
 import re
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -103,24 +102,22 @@ def read(path: Path) -> Publication:
     except OSError as error:
         raise Refusal(str(path), "a file that can be read", error.strerror or str(error)) from None
     file, raw = gunzip(path.name, raw)
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(lambda: hashlib.sha256(raw).hexdigest())
-        name, text, layout = unpack(file, raw)
-        content = (_read_wide if layout.wide else _read_long)(name, text, layout)
-        if not content.england():
-            raise Refusal(name, _describe_england(layout, content.columns), "none")
-        _refuse_twice(content.cells)
-        known = _interpret(name, layout, content)
-        doubts = _find_doubts(name, layout, content)
-        if not text.endswith((b"\n", b"\r")):
-            doubts.append(f"{name}: the last row has no end of line, as if the file were cut off; compare its size")
-        notes = [*_compare_parts(layout, content), *content.notes]
-        return Publication(
-            file, digest.result(), layout, "year" if layout.wide else "month", content.period,
-            figures={key: value for key, value in known.items() if value is not None},
-            suppressed=tuple(key for key, value in known.items() if value is None),
-            hidden=content.hidden, doubts=tuple(doubts), notes=tuple(notes),
-        )  # fmt: skip
+    name, text, layout = unpack(file, raw)
+    content = (_read_wide if layout.wide else _read_long)(name, text, layout)
+    if not content.england():
+        raise Refusal(name, _describe_england(layout, content.columns), "none")
+    _refuse_twice(content.cells)
+    known = _interpret(name, layout, content)
+    doubts = _find_doubts(name, layout, content)
+    if not text.endswith((b"\n", b"\r")):
+        doubts.append(f"{name}: the last row has no end of line, as if the file were cut off; compare its size")
+    notes = [*_compare_parts(layout, content), *content.notes]
+    return Publication(
+        file, hashlib.sha256(raw).hexdigest(), layout, "year" if layout.wide else "month", content.period,
+        figures={key: value for key, value in known.items() if value is not None},
+        suppressed=tuple(key for key, value in known.items() if value is None),
+        hidden=content.hidden, doubts=tuple(doubts), notes=tuple(notes),
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- from the table to the cells

@@ -204,6 +204,14 @@ def test_a_damaged_description_is_named_without_a_traceback(tables, kind):
     assert problems and problems[0].file == "datapackage.json"
 
 
+def test_a_description_does_not_lead_out_of_its_folder(tables):
+    (tables.folder / "england.csv").rename(tables.folder.parent / "others.csv")
+    path = tables.folder / "datapackage.json"
+    path.write_text(path.read_text("utf-8").replace('"path": "england.csv"', '"path": "../others.csv"'), "utf-8")
+    (problem,) = data.check()
+    assert str(problem) == f"others.csv: is missing; expected at {tables.folder / 'others.csv'}"
+
+
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]"], ids=["missing", "cut off", "without tables", "a list"])
 def test_a_bad_description_is_named(tables, text):
     path = tables.folder / "datapackage.json"

@@ -113,10 +113,13 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    Annotations are kept as text: IPython on Python 3.14 keeps no others.
     `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
     that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
-    kinds = namespace.get("__annotations__", {})
+    kinds = {name: TYPES[kind] for name, kind in namespace.get("__annotations__", {}).items() if kind in TYPES}
+    if not kinds:
+        raise ParameterError("no annotated parameter is found; begin the notebook with: from __future__ import annotations")
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value

@@ -53,7 +53,8 @@ def read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     try:
         described = json.loads(read_file(folder / name))["resources"]
         resources = {resource["name"]: resource for resource in described}
-        found = {table: _read_table(folder / resource["path"], resource["schema"]) for table, resource in resources.items()}
+        files = {table: folder / Path(resource["path"]).name for table, resource in resources.items()}
+        found = {table: _read_table(file, resources[table]["schema"]) for table, file in files.items()}
         tables = {table: rows for table, (rows, _) in found.items()}
         problems = [problem for _, problems in found.values() for problem in problems]
         for resource in [] if problems else described:

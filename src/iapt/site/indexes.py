@@ -16,7 +16,7 @@ OTHERS = "Made with other settings"
 """The group of reports that are not on the list of runs."""
 TITLE = "NHS talking therapies in England: how many start, wait, finish and recover"
 ABOUT = (
-    "How many people start NHS talking therapies in England, how long they wait and how many recover: "
+    "How many referrals start NHS talking therapies in England, how long they wait and how many recover: "
     "official figures, targets and forecasts, with their sources."
 )
 

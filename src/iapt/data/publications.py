@@ -64,6 +64,11 @@ class Publication:
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def when(self) -> pd.Period:
+        """The month or year that the figures are about."""
+        return periods.parse(self.period, self.frequency)
+
 
 @dataclass(frozen=True)
 class Content:

@@ -205,7 +205,7 @@ def _list_model_card() -> words.Table:
 def list_sources() -> words.Table:
     """All source cards."""
     cards = data.load()["sources"]
-    lag = cards["lag_days"].map("{:.0f} days after each period".format)
+    lag = cards["lag_days"].map("assumed {:.0f} days after each period".format)
     cards = cards.assign(
         published=cards["published"].where(cards["published"] != "", lag), via=cards["via"].replace("", None)
     )

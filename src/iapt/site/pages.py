@@ -203,7 +203,7 @@ def mend_table(text: str) -> str:
 
     Where a cell holds much text, each says the name of its column, for a telephone that shows rows as lists.
     """
-    if re.search(r"<td>[^<]{90,}", text):
+    if re.search(r"<td>[^<]{112,}", text):
         heads = cycle(re.findall(r"<th(?=[ >])[^>]*>(.*?)</th>", text))
         text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-head="{next(heads)}"', text)
         text = text.replace('class="table"', 'class="table prose"')

@@ -91,8 +91,8 @@ def validate(
             except ValueError as error:
                 text = str(error)
                 raise ParameterError(text if text.startswith(name) else f"{name}: {text}") from None
-    if first and values["as_of"] < first:
-        raise ParameterError(f"as_of is {values['as_of']}; this notebook runs from {first} on, or take latest")
+            if first and values["as_of"] < first:  # before other rules, whose days may be earlier ones
+                raise ParameterError(f"as_of is {values['as_of']}; this notebook runs from {first} on, or take latest")
     return values
 
 
@@ -113,10 +113,13 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    Annotations are kept as text: IPython on Python 3.14 keeps no others.
     `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
     that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
-    kinds = namespace.get("__annotations__", {})
+    kinds = {name: TYPES[kind] for name, kind in namespace.get("__annotations__", {}).items() if kind in TYPES}
+    if not kinds:
+        raise ParameterError("no annotated parameter is found; begin the notebook with: from __future__ import annotations")
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value
@@ -144,6 +147,8 @@ FIRST_VINTAGE = "2015-01-31"
 """Before this day less than a year of the data set's first full years is known, too little for the charts."""
 LONGEST = 10
 """Years ahead that a forecast may look."""
+MOST_STARTS = 9
+"""Financial years, from 2013-14 on, with which a forecast may begin to look back."""
 FEWEST_QUARTERS = 12
 """Quarters that a forecast needs to look back on."""
 
@@ -184,17 +189,19 @@ def _check_target_year(values: dict) -> None:
 
 
 def _check_start(values: dict) -> None:
-    from iapt import data
+    from iapt import data, models
     from iapt.data import periods
 
     year = periods.parse(values["start"].replace("/", "-"), "year")
-    first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
     quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
-    if not first <= year <= last or len(data.unbroken(quarters[year:])) < FEWEST_QUARTERS:
-        raise ValueError(
-            f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
-            f"{FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
-        )
+    starts = [periods.parse("2013-14", "year") + number for number in range(MOST_STARTS)]
+    allowed = [start for start in starts if len(models.unbroken(quarters[start:])) >= FEWEST_QUARTERS]
+    why = f"at least {FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
+    if not allowed:
+        raise ValueError(f"as_of is {values['as_of']}; no year has {why}; take another day, or latest")
+    if year not in allowed:
+        near = " to ".join(dict.fromkeys(periods.write(start) for start in (allowed[0], allowed[-1])))
+        raise ValueError(f"start is {values['start']}; allowed: {near}, with {why}")
 
 
 def _check_area(values: dict) -> None:

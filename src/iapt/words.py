@@ -206,9 +206,15 @@ def name_period(value: object) -> object:
     return str(value) if value.freqstr == "M" else periods.label(value)
 
 
-def write_csv(frame: pd.DataFrame) -> str:
+def neutralise(value: object) -> object:
+    """What a spreadsheet will not run: text that begins like a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and re.match(r"[=+@\t\r-]", value) else value
+
+
+def write_csv(frame: pd.DataFrame, digits: int = 9) -> str:
     """A table as CSV: numbers to nine digits, so that every processor writes the same, and periods by their names."""
-    return frame.map(name_period).to_csv(index=False, lineterminator="\n", float_format="%.9g")
+    plain = frame.rename(columns=neutralise).map(lambda value: neutralise(name_period(value)))
+    return plain.to_csv(index=False, lineterminator="\n", float_format=f"%.{digits}g")
 
 
 def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:

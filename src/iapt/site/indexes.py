@@ -25,7 +25,7 @@ ABOUT = (
 def headline() -> str:
     """The answer of the whole project in two sentences of Markdown."""
     outturn = data.series("started_treatment", "year")[GOAL]
-    quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
+    quarters = models.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
     horizon = (GOAL.asfreq("Q-MAR", "end") - quarters.index[-1]).n
     chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL)["pool"].round(2)
     return (

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -275,14 +276,16 @@ def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
     assert before in outcomes
 
 
-def test_a_full_disk_is_told_and_the_data_stay(planned, monkeypatch, capsys, tmp_path):
-    copy, _ = planned
+@pytest.mark.parametrize("place", ["fsync", "copyfile"], ids=["for the tables", "for the rehearsal"])
+def test_a_full_disk_is_told_and_the_data_stay(tmp_path, monkeypatch, capsys, place):
+    copy = shrink_data(tmp_path, monkeypatch)
+    (tmp_path / "x.csv").write_bytes(change(month=NEXT))
     before = digest(copy)
 
     def fail(*_) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "fsync", fail)
+    monkeypatch.setattr(os if place == "fsync" else shutil, place, fail)
     assert cli.main(["add", "--accept", str(tmp_path / "x.csv")]) == 2
     assert "No space left on device; they are as they were" in capsys.readouterr().err
     assert digest(copy) == before

@@ -176,7 +176,8 @@ def test_a_dry_run_fetches_and_writes_nothing_to_the_data(held, tmp_path):
     ids=["500 then fine", "cut off", "cut off, resumed", "cut off, resumption refused", "slow then fine"],
 )
 def test_a_failing_server_is_tried_again(held, tmp_path, server, monkeypatch, answers, requests):
-    monkeypatch.setattr(downloads, "PATIENCE", 0.25)
+    if slow in answers:
+        monkeypatch.setattr(downloads, "PATIENCE", 0.25)
     server.answers = answers
     path = downloads.download(server.address, SHA)
     assert path.read_bytes() == SOUND and cached(tmp_path) == [path]
@@ -198,7 +199,8 @@ FAILURES = {
 @pytest.mark.parametrize("kind", FAILURES)
 def test_a_failure_is_told_and_neither_data_nor_cache_change(held, tmp_path, server, monkeypatch, capsys, kind):
     server.answers, sha256, message, tries = FAILURES[kind]
-    monkeypatch.setattr(downloads, "PATIENCE", 0.1)
+    if kind == "slow for good":
+        monkeypatch.setattr(downloads, "PATIENCE", 0.1)
     if kind == "too large":
         monkeypatch.setattr(downloads, "LIMIT", 20_000)
     list_publication(held, server.address, sha256)

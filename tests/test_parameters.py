@@ -130,7 +130,7 @@ def test_the_question_of_a_forecast_is_checked_against_what_was_known(values, me
 
 def names(**values: object) -> dict:
     return {
-        "__annotations__": {"as_of": str, "target": int},
+        "__annotations__": {"as_of": "str", "target": "int"},
         "as_of": "latest",
         "target": 1,
         "In": [""],
@@ -158,6 +158,12 @@ def test_a_notebook_with_good_parameters_goes_on():
 def test_a_notebook_refuses_what_was_injected_into_it(injected, message):
     with pytest.raises(ParameterError, match=message.replace("?", r"\?")):
         parameters.check(names(**injected))
+
+
+def test_a_notebook_whose_annotations_are_lost_says_how_to_keep_them():
+    """As on Python 3.14, where IPython keeps them only as text."""
+    with pytest.raises(ParameterError, match="begin the notebook with: from __future__ import annotations"):
+        parameters.check({"as_of": "latest"})
 
 
 def test_a_bool_that_was_injected_under_an_unknown_name_is_seen():

@@ -424,7 +424,7 @@ DAMAGE = {
     "a zip without a publication": (
         zip_files({"notes.csv": b"a,b\n1,2\n"}),
         "x.zip",
-        "expected one CSV or workbook with the columns of a publication; found 0, looking at notes.csv",
+        "expected one CSV, workbook or sheet with the columns of a publication; found 0, looking at notes.csv",
     ),
     "a zip with two": (zip_files({"a.csv": SOUND, "b.csv": SOUND}), "x.zip", "found 2, looking at a.csv, b.csv"),
     "an empty zip": (zip_files({}), "x.zip", "found 0, looking at nothing"),
@@ -445,7 +445,7 @@ DAMAGE = {
     "a workbook with two such sheets": (
         workbook(("a", read_rows()[:300]), ("b", read_rows()[:300])),
         "x.xlsx",
-        "expected one sheet.*found 2, looking at a, b",
+        "expected one CSV, workbook or sheet.*found 2, looking at a, b",
     ),
     "a workbook of something else": (workbook(("Sheet1", [["a", "b"]])), "x.xlsx", "found 0, looking at Sheet1"),
     "a cut-off workbook": (workbook(("a", read_rows()))[:9000], "x.xlsx", "expected an archive that can be opened"),

@@ -274,7 +274,7 @@ def test_boards_in_tables_link_to_their_pages_and_ended_ones_to_their_successors
 def test_the_index_of_areas_can_be_read_without_a_script(site):
     page = read(site, "areas")
     assert "leeds" in page and page.count("<tr data-find") == 3
-    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td class="number"[^>]*>[\d,]+<', page)
+    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td class="number"[^>]*>[\d.]+%<', page)
 
 
 # ---------------------------------------------------------------- the document to print

@@ -113,10 +113,13 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    Annotations are kept as text: IPython on Python 3.14 keeps no others.
     `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
     that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
-    kinds = namespace.get("__annotations__", {})
+    kinds = {name: TYPES[kind] for name, kind in namespace.get("__annotations__", {}).items() if kind in TYPES}
+    if not kinds:
+        raise ParameterError("no annotated parameter is found; begin the notebook with: from __future__ import annotations")
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value
@@ -186,13 +189,13 @@ def _check_target_year(values: dict) -> None:
 
 
 def _check_start(values: dict) -> None:
-    from iapt import data
+    from iapt import data, models
     from iapt.data import periods
 
     year = periods.parse(values["start"].replace("/", "-"), "year")
     quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
     starts = [periods.parse("2013-14", "year") + number for number in range(MOST_STARTS)]
-    allowed = [start for start in starts if len(data.unbroken(quarters[start:])) >= FEWEST_QUARTERS]
+    allowed = [start for start in starts if len(models.unbroken(quarters[start:])) >= FEWEST_QUARTERS]
     why = f"at least {FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
     if not allowed:
         raise ValueError(f"as_of is {values['as_of']}; no year has {why}; take another day, or latest")

@@ -121,7 +121,7 @@ class Table:
 
     def _as_shown(self) -> pd.DataFrame:
         return pd.DataFrame(
-            {name: [_show(v, self.formats.get(name)) for v in column] for name, column in self.frame.items()}
+            {name: _show_column(column, self.formats.get(name)) for name, column in self.frame.items()}
         )
 
     def _as_html(self) -> str:
@@ -174,6 +174,15 @@ def slug(text: str) -> str:
 def _title(column: str) -> str:
     text = column.replace("_", " ")
     return text[:1].upper() + text[1:]
+
+
+def _show_column(column: pd.Series, form: str | Callable[[float], str] | None) -> list[str]:
+    """The values of a column as texts; numbers below a thousand all with as many decimals."""
+    shown = [_show(value, form) for value in column]
+    if form is None and pd.api.types.is_float_dtype(column) and column.abs().max() < 1000:
+        digits = max(len(text.partition(".")[2]) for text in shown)
+        return [_show(value, f"{{:.{digits}f}}") for value in column]
+    return shown
 
 
 def _show(value: object, form: str | Callable[[float], str] | None) -> str:

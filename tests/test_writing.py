@@ -220,7 +220,7 @@ def planned(tmp_path, monkeypatch):
     """An addition to a small copy of the data; the rehearsal, which writes nothing there, is left out."""
     copy = shrink_data(tmp_path, monkeypatch)
     (tmp_path / "x.csv").write_bytes(change(month=NEXT))
-    monkeypatch.setattr(recording, "_rehearse", lambda *_: None)
+    monkeypatch.setattr(recording, "rehearse", lambda *_: None)
     return copy, additions.plan([read(tmp_path / "x.csv")])
 
 

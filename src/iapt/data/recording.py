@@ -53,7 +53,7 @@ def write(additions: list[Addition], digests: dict[str, str], today: date | None
     texts = {f"{name}.csv": text for name, text in texts.items() if text != old[name]}
     if texts:
         try:
-            _rehearse(folder, texts)
+            rehearse(folder, texts)
             writing.replace(folder, texts)
         except OSError as error:
             room = "room to write the tables, there and for temporary files"
@@ -120,8 +120,8 @@ def _write_digests(old: str, digests: dict[str, str]) -> str:
     return _write_rows(old, rows.assign(sha256=rows["sha256"].where(rows["sha256"] != "", new)))
 
 
-def _rehearse(folder: Path, texts: dict[str, str]) -> None:
-    """Check the tables as they would be."""
+def rehearse(folder: Path, texts: dict[str, str]) -> None:
+    """Check the tables as they would be. Raises DataError where they would break their description."""
     with tempfile.TemporaryDirectory() as temporary:
         trial = Path(temporary)
         for path in filter(Path.is_file, folder.glob("[!.]*")):

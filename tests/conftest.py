@@ -67,6 +67,15 @@ class Tables:
         return position + 2
 
 
+def pytest_configure() -> None:
+    """nbval, in the test command as a whole, runs the notebooks in kernels that need no start of their own."""
+    if hasattr(os, "fork"):
+        import kernels
+        import nbval.kernel
+
+        nbval.kernel.KernelManager = kernels.ServedManager
+
+
 @pytest.fixture
 def tables(tmp_path, monkeypatch) -> Tables:
     """The tables in a folder of their own, which is the data folder for as long as the test runs."""

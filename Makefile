@@ -12,7 +12,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # an environment that was moved or copied with its checkout belongs to another folder, and is made anew
 MOVED := $(shell [ "$$(cat .venv/complete 2>/dev/null)" = "$$(pwd -P)" ] || echo moved)
 
-.PHONY: setup reports test lab check notebooks bench sweep races evaluate lock clean moved
+.PHONY: setup reports test lab check notebooks bench sweep races attack evaluate lock clean moved
 setup: .venv/complete
 
 .venv/complete: requirements.lock pyproject.toml $(MOVED)
@@ -57,6 +57,11 @@ sweep: setup
 # edits and kills at random moments of runs, 50 rounds each
 races: setup
 	@ROUNDS=50 $(BIN)/pytest $(PARALLEL) tests/test_runner.py -k 'random or changed'
+
+# so many tables, descriptions, publications, files and parameters of each kind broken at random; prints how they end
+EXAMPLES := 1000
+attack: setup
+	@IAPT_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q -s --no-header tests/test_withstands.py
 
 # reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
 evaluate:

@@ -1,5 +1,6 @@
 """Notebooks run in the process of a test, so that the test can look at their DataFrames, charts and tables by name."""
 
+import __future__
 import ast
 import json
 from functools import cache
@@ -52,7 +53,7 @@ def _run(stem: str, edit: tuple, parameters: tuple, *_state: object) -> Shown:
         *body, last = ast.parse(source).body
         if not isinstance(last, ast.Expr):
             body, last = [*body, last], None
-        exec(compile(ast.Module(body, []), stem, "exec"), names)
+        exec(compile(ast.Module(body, []), stem, "exec", __future__.annotations.compiler_flag), names)
         shown.append(eval(compile(ast.Expression(last.value), stem, "eval"), names) if last else None)
         if "parameters" in cell["metadata"].get("tags", []):
             names.update(parameters)

@@ -73,12 +73,6 @@ def test_axes_are_the_same_on_every_page(manchester):
     assert list(drawn) == ["year", "panel", "Devon", "South West", "England", "low_95", "high_95"]
 
 
-def test_a_board_that_ended_says_so_from_the_day_it_ended():
-    """The site shows this sentence above the page."""
-    assert "Frimley ended on 31 March 2026" in data.status("QNQ", "latest")
-    assert "ended" not in data.status("QNQ", "2026-03-31")
-
-
 def test_an_area_without_figures_is_refused_with_what_was_there_before():
     with pytest.raises(parameters.ParameterError, match="no figures are held for it yet; before it: .*Mid and South Essex"):
         run("08_area", area="Essex")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iapt.site import booklet
+from iapt.running import booklet
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(

@@ -134,7 +134,7 @@ DRAW = {
     "intervals": lambda: charts.intervals(boards(), reference=(49, "England 49.0%"), **ABOUT),
     "funnel": lambda: charts.funnel(
         boards(), LIMITS, across="courses finished less those not at caseness", centre=(48.5, "England 48.5%"),
-        named=dict(zip(NAMES, NAMES)), **ABOUT,
+        named=dict(zip(NAMES, NAMES)), what="boards", **ABOUT,
     ),
     "scatter": lambda: charts.scatter(
         boards(), "low", "value", across="recovery rate in 2019/20", named={NAMES[0]: NAMES[0]}, diagonal={"no change": 0.0},
@@ -179,6 +179,15 @@ def test_texts_stay_in_the_picture_clear_of_each_other_and_large_enough(kind, wi
     touching = [(one, other) for (one, _, a), (other, _, b) in combinations(texts, 2) if a.padded(-0.5).overlaps(b.padded(-0.5))]
     assert not touching
     assert min(size for _, size, _ in texts) * 360 / (72 * style.NARROW) >= 11
+
+
+@WIDTHS
+def test_the_label_of_a_line_that_ends_early_stands_beside_its_end(width):
+    short = data.series(STARTS[0], "year")["2013-14":"2016-17"] / 2
+    texts = read_texts(draw().add_line(short, "a trend").render("svg", width))
+    at = {text: box for text, _, box in texts}
+    label = next(box for text, box in at.items() if text.startswith("a trend"))
+    assert label.x0 < at["2019/20" if "2019/20" in at else "2018/19"].x1 < min(box.x0 for text, box in at.items() if "Started" in text)
 
 
 @WIDTHS
@@ -281,7 +290,7 @@ def test_bars_intervals_funnel_and_scatter_say_their_values():
     years = data.table(STARTS, "year")["2021-22":"2023-24"]
     assert "2022/23 1.22 million" in charts.bars(years, title="b", unit="Referrals").alt
     assert "Devon 49.5% (48.0 to 51.0)" in DRAW["intervals"]().alt
-    assert "Kent 50.3%" in DRAW["funnel"]().alt and f"Named: {NAMES[0]} 51.2%" in DRAW["scatter"]().alt
+    assert re.match(r"Funnel plot of \d+ boards .*Kent 50.3%", DRAW["funnel"]().alt) and f"Named: {NAMES[0]} 51.2%" in DRAW["scatter"]().alt
 
 
 def test_the_data_of_rows_without_a_name_for_their_index_keep_their_labels():

@@ -124,9 +124,10 @@ def test_the_quoted_words_of_each_claim_stand_above_the_line_that_computes_it():
 
 def test_the_headline_says_which_claims_differ():
     run = notebook.run("04_claims", as_of=DAY)
-    assert "2 contradicted by other figures" in run.headline and "2015 access target has been met" in run.headline
+    assert "2 are contradicted by other figures" in run.headline and "2015 access target has been met" in run.headline
     assert "improvement has stalled" in run.headline
     table = run.named("claims").frame
+    assert table["Unit"].tolist().count("verdict") == 3
     assert len(table) == 22 and table["State"].iloc[-1] == "tested separately"
 
 

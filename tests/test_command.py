@@ -162,7 +162,7 @@ def test_reports_are_the_same_there(windows, here, tmp_path):
     assert there.returncode == 0, there.stderr
     assert tiny.digest(tmp_path / "there") == here and "claims-2020/index.html" in here
     again = call("report", "claims-2020", "--out", str(tmp_path / "there"), env=windows)
-    assert "1 unchanged" in again.stdout and not list((tmp_path / "there").glob(".staging*"))
+    assert "1 unchanged" in again.stdout and not list((tmp_path / "there").glob(".iapt-staging*"))
 
 
 def test_reports_are_the_same_from_a_server_that_forks(here, tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_reports_are_the_same_from_a_server_that_forks(here, tmp_path, monkeypat
 def test_a_failing_run_ends_there_with_its_children(windows, tmp_path):
     done = call("report", "groups", "--limit", "1", "--out", str(tmp_path), env=windows)
     assert done.returncode == 1 and "took longer than 1 seconds" in done.stderr
-    assert not list(tmp_path.glob(".staging*"))
+    assert not list(tmp_path.glob(".iapt-staging*"))
 
 
 def test_data_are_added_and_checked_there(windows):

@@ -1,6 +1,7 @@
 """The tables: bad rows, vintages, the choice among sources, sums, and checks against independent arithmetic."""
 
 import csv
+import os
 import re
 from collections import Counter
 from datetime import date, timedelta
@@ -135,6 +136,7 @@ BAD_ROWS = {
     "a measure of an unknown kind": ("measures", {"kind": "ratio"}, {"measure": "recovery_rate"}, "kind"),
     "a rate of an unknown numerator": ("measures", {"numerator": "recoverd"}, {"measure": "recovery_rate"}, "numerator"),
     "a rate of an unknown denominator": ("measures", {"denominator": "caseness"}, {"measure": "recovery_rate"}, "denominator"),
+    "text that a spreadsheet would run": ("sources", {"note": "=HYPERLINK(A1)"}, {"id": "nhs-annual-report"}, "note"),
     "a claim that is no number": ("claims_2020", {"stated": "many"}, {"id": "referrals-2011-12"}, "stated"),
 }  # fmt: skip
 
@@ -150,6 +152,9 @@ def test_a_bad_row_in_any_table_is_named_by_file_row_and_column(tables, fault):
 BAD_FILES = {
     "a missing file": (lambda path: path.unlink(), "is missing; expected at"),
     "an empty file": (lambda path: path.write_bytes(b""), "the columns are missing; expected frequency, period"),
+    "a pipe": (lambda path: path.unlink() or os.mkfifo(path), "cannot be read as a CSV file in UTF-8: [Errno 22] not a file"),
+    "a device without end": (lambda path: path.unlink() or path.symlink_to("/dev/zero"), "not a file"),
+    "a folder": (lambda path: path.unlink() or path.mkdir(), "not a file"),
     "wrong columns": (lambda path: path.write_text(path.read_text("utf-8").replace("value", "number", 1), "utf-8"), "the columns are frequency, period, measure, number"),
     "columns in another order": (lambda path: path.write_text(path.read_text("utf-8").replace("frequency,period", "period,frequency", 1), "utf-8"), "expected frequency, period"),
     "too few values": (lambda path: path.write_text(path.read_text("utf-8") + "month,2012-01\n", "utf-8"), f"row {len(ROWS) + 2}: has 2 values; expected 7"),
@@ -197,6 +202,14 @@ def test_a_damaged_description_is_named_without_a_traceback(tables, kind):
     path.write_text(text.replace(old, new), "utf-8")
     problems = data.check()
     assert problems and problems[0].file == "datapackage.json"
+
+
+def test_a_description_does_not_lead_out_of_its_folder(tables):
+    (tables.folder / "england.csv").rename(tables.folder.parent / "others.csv")
+    path = tables.folder / "datapackage.json"
+    path.write_text(path.read_text("utf-8").replace('"path": "england.csv"', '"path": "../others.csv"'), "utf-8")
+    (problem,) = data.check()
+    assert str(problem) == f"others.csv: is missing; expected at {tables.folder / 'others.csv'}"
 
 
 @pytest.mark.parametrize("text", [None, "{", "{}", "[]"], ids=["missing", "cut off", "without tables", "a list"])

@@ -68,24 +68,6 @@ def test_a_day_on_which_2023_24_was_not_known_is_refused():
         notebook.run("06_hindsight", as_of="2023-09-30")
 
 
-@pytest.mark.parametrize(
-    "measure, frequency",
-    [
-        ("started_treatment", "quarter"),
-        ("eligible_for_recovery", "year"),
-        ("recovery_rate", "month"),
-        ("mean_wait_finished", "month"),
-    ],
-)
-def test_a_series_alone_is_chosen_as_it_is_among_all(measure, frequency):
-    """Counts, differences, rates of both and averages: quicker for forecasts from many vintages, never different."""
-    for day in ("2020-05-01", "latest"):
-        expected = data.figures(measure, frequency, day)
-        assert len(expected) or day != "latest"
-        alone = data.figures(measure, frequency, day, alone=True)
-        pd.testing.assert_frame_equal(alone, expected, check_dtype=False)
-
-
 # ---------------------------------------------------------------- the record of published forecasts
 
 

@@ -97,7 +97,8 @@ def test_papermill_sees_every_parameter_with_its_type_and_help(name):
 @each
 def test_a_notebook_checks_its_parameters_before_it_does_anything(name):
     before, setup, check = code_of(name)[:3]
-    assert all(line.startswith(("import ", "from ")) for line in "".join(before["source"]).splitlines() if line)
+    first, *imports = filter(None, "".join(before["source"]).splitlines())
+    assert first == "from __future__ import annotations" and all(re.match("import |from ", line) for line in imports)
     assert tags_of(setup) == {"parameters"} and "".join(check["source"]).startswith("parameters.check(globals()")
     with pytest.raises(parameters.ParameterError, match="2020-02-30"):
         notebook.run(name, as_of="2020-02-30")

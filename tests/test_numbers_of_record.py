@@ -101,7 +101,7 @@ def narrowed(first: str, last: str) -> float:
 
 @cache
 def may_2020() -> models.Forecast:
-    quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
+    quarters = models.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
     steps = (fy("2023-24 Q4") - quarters.index[-1]).n
     return models.forecast(quarters, steps, beside=("linear", "log_linear"))
 

@@ -114,8 +114,8 @@ def test_what_is_given_is_kept_and_defaults_fill_the_rest(given):
         ({"target_year": "2018-19"}, "target_year is 2018-19; allowed: 2019-20 to "),
         ({"target_year": "2050-51"}, "target_year is 2050-51; allowed: 2019-20 to "),
         ({"start": "spring"}, "start: 'spring' is not a year"),
-        ({"start": "2012-13"}, "start is 2012-13; allowed: 2013-14 to "),
-        ({"start": "2019-20"}, "start is 2019-20; allowed: "),
+        ({"start": "2012-13"}, "start is 2012-13; allowed: 2013-14 to 2016-17, with at least 12 quarters"),
+        ({"start": "2019-20"}, "start is 2019-20; allowed: 2013-14 to 2016-17, with at least 12 quarters"),
     ],
 )
 def test_the_question_of_a_forecast_is_checked_against_what_was_known(values, message):
@@ -130,9 +130,10 @@ def test_the_question_of_a_forecast_is_checked_against_what_was_known(values, me
 
 def names(**values: object) -> dict:
     return {
+        "__annotations__": {"as_of": "str", "target": "int"},
         "as_of": "latest",
         "target": 1,
-        "In": ["", "this was mistyped", 'as_of: str = "latest"\ntarget: int = 2', "Shown.note: str = ''"],
+        "In": [""],
         "Out": {},
         "_": 5,
         "parameters": parameters,
@@ -159,15 +160,10 @@ def test_a_notebook_refuses_what_was_injected_into_it(injected, message):
         parameters.check(names(**injected))
 
 
-@pytest.mark.parametrize(
-    "left",
-    [{"__annotations__": {"as_of": str}}, {"__annotate__": lambda _: {"as_of": str}}],
-    ids=["to Python 3.13", "from Python 3.14"],
-)
-def test_a_script_made_from_a_notebook_is_checked_alike(left):
-    assert parameters.check({"as_of": "2020-05-01", **left}) is None
-    with pytest.raises(ParameterError, match="expected text"):
-        parameters.check({"as_of": 2020, **left})
+def test_a_notebook_whose_annotations_are_lost_says_how_to_keep_them():
+    """As on Python 3.14, where IPython keeps them only as text."""
+    with pytest.raises(ParameterError, match="begin the notebook with: from __future__ import annotations"):
+        parameters.check({"as_of": "latest"})
 
 
 def test_a_bool_that_was_injected_under_an_unknown_name_is_seen():
@@ -256,5 +252,13 @@ def test_forecasts_that_look_at_an_earlier_day_are_checked_against_that_day():
 def test_quarters_after_a_gap_are_all_that_a_forecast_has():
     """On this day two quarters of finished courses follow the gap of 2020."""
     defined = parameters.read(read_notebooks()["05_target"])
-    with pytest.raises(ParameterError, match="at least 12 quarters without a gap"):
+    with pytest.raises(ParameterError, match="as_of is 2021-09-30; no year has at least 12 quarters without a gap .*another day"):
         parameters.validate(defined, {"as_of": "2021-09-30", "measure": "finished_course", "start": "2017-18"})
+
+
+def test_the_first_day_of_a_notebook_comes_before_what_else_is_wrong_then():
+    """Else the first day that is told is refused as well."""
+    notebook = read_notebooks()["08_area"]
+    with pytest.raises(ParameterError, match="as_of is 2021-09-30; this notebook runs from 2023-01-15 on"):
+        values = {"as_of": "2021-09-30", "area": "QJK"}
+        parameters.validate(parameters.read(notebook), values, **parameters.read_days(notebook))

@@ -4,6 +4,7 @@ import codecs
 import csv
 import datetime
 import gzip
+import os
 import random
 import re
 
@@ -423,7 +424,7 @@ DAMAGE = {
     "a zip without a publication": (
         zip_files({"notes.csv": b"a,b\n1,2\n"}),
         "x.zip",
-        "expected one CSV or workbook with the columns of a publication; found 0, looking at notes.csv",
+        "expected one CSV, workbook or sheet with the columns of a publication; found 0, looking at notes.csv",
     ),
     "a zip with two": (zip_files({"a.csv": SOUND, "b.csv": SOUND}), "x.zip", "found 2, looking at a.csv, b.csv"),
     "an empty zip": (zip_files({}), "x.zip", "found 0, looking at nothing"),
@@ -444,7 +445,7 @@ DAMAGE = {
     "a workbook with two such sheets": (
         workbook(("a", read_rows()[:300]), ("b", read_rows()[:300])),
         "x.xlsx",
-        "expected one sheet.*found 2, looking at a, b",
+        "expected one CSV, workbook or sheet.*found 2, looking at a, b",
     ),
     "a workbook of something else": (workbook(("Sheet1", [["a", "b"]])), "x.xlsx", "found 0, looking at Sheet1"),
     "a cut-off workbook": (workbook(("a", read_rows()))[:9000], "x.xlsx", "expected an archive that can be opened"),
@@ -476,6 +477,14 @@ def test_damage_is_refused_with_what_was_expected_and_found_and_the_data_stay(
     shown = capsys.readouterr().err
     assert name in shown and re.search(message, shown), shown
     assert digest(folder) == before
+
+
+@pytest.mark.parametrize("path", ["pipe", "/dev/zero", "/proc/kmsg", "."])
+def test_what_has_no_end_is_refused_at_once(tmp_path, path):
+    """Also where the system calls it a file, as in `/proc`."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refusal, match="expected a (file|publication of NHS England)"):
+        read(tmp_path / path)
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(monkeypatch):

@@ -98,7 +98,7 @@ def test_an_address_of_a_file_system_here_is_a_folder(command, tmp_path):
     code, _, err = command("--out", f"file://{tmp_path}/papers")
     assert code == 2 and "thesis.tex, which is not part of a report" in err and own.read_text() == "years of work"
     own.unlink()
-    assert command("one", "--out", f"file://{tmp_path}/papers")[0] == 0
+    assert command("one", "--out", f"file://localhost{tmp_path}/papers")[0] == 0
     (own.parent / "notebook.ipynb").write_text("mine")
     assert command("one", "--out", f"file://{tmp_path}/papers")[0] == 0
     assert (tmp_path / "papers" / "one.edited" / "notebook.ipynb").read_text() == "mine"

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -95,7 +96,7 @@ def test_kill_at_random_moments_leaves_reports_whole(tmp_path, two, victim):
             with suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
             process.join()
-        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith((".staging", ".lock"))}
+        now = {name: value for name, value in tiny.digest(out).items() if not name.startswith(".iapt")}
         assert now == old, (victim, trial)
     assert killed or victim == "parent"
     tiny.start(two, out, force=True).join()
@@ -152,7 +153,7 @@ def test_second_runner_says_whom_it_waits_for(tmp_path):
     out = tmp_path / "out"
     run = tiny.make_run(tmp_path, "slow", "import time\ntime.sleep(1.5)")
     first = tiny.start([run], out)
-    tiny.wait_until(lambda: list(out.glob(".staging-*")))
+    tiny.wait_until(lambda: list(out.glob(".iapt-staging-*")))
     second = tiny.start([run], out)
     second.join(30)
     first.join(30)
@@ -171,7 +172,7 @@ def test_lock_of_a_killed_runner_is_free(tmp_path, capsys):
     process.join()
     with folders.own(out):
         assert "waiting" not in capsys.readouterr().err
-        assert list(out.glob(".staging-*")) == []
+        assert list(out.glob(".iapt-staging-*")) == []
 
 
 # ---------------------------------------------------------------- disk and folders
@@ -299,6 +300,7 @@ OWN = {
     "a file in the place of the folder": ("one", "years of work"),
     "a front page": ("index.html", "my site: iapt report"),
     "a README that names us": ("README.md", "# My iapt report"),
+    "a record of something else": ("site.json", '{"pages": ["mine"]}'),
     "a method page": ("method/index.html", "my methods"),
 }
 
@@ -317,6 +319,28 @@ def test_what_iapt_has_not_written_is_refused(tmp_path, what, made):
     with pytest.raises(runs.RunError, match="choose another place with --out"):
         list(runner.make_all([run], out, force=True))
     assert (out / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["one/run.json", "site.json", "index.html", "one/notebook.ipynb"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    (out / name).parent.mkdir(parents=True)
+    os.mkfifo(out / name)
+    with suppress(runs.RunError):
+        list(runner.make_all([run], out))
+        runner.write_site({"one": run}, [run], out)
+    assert (out / name).is_fifo()
+
+
+def test_hidden_files_of_a_person_stay(tmp_path):
+    """Whatever their names: those of ours begin with `.iapt`."""
+    out, run = tmp_path / "out", tiny.make_run(tmp_path, "one", "1")
+    for name in (".lock", ".staging-area/thesis.tex"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("years of work")
+    assert [result.state for result in runner.make_all([run], out)] == ["made"]
+    assert {path.name for path in out.iterdir()} == {"one", ".lock", ".staging-area"}
+    assert (out / ".lock").read_text() == (out / ".staging-area" / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_file_that_comes_while_the_run_is_under_way_stays(tmp_path):
@@ -413,6 +437,25 @@ def test_data_changed_while_prose_is_rendered(tmp_path, tables, monkeypatch):
     monkeypatch.setattr(reports, "render_again", change_and_render)
     assert [result.state for result in runner.make_all([run], out)] == ["rendered"]
     assert reports.state_of(run, out / "one") == "older than the data"
+
+
+def test_data_changed_at_random_moments_of_a_rebuild(tmp_path, tables):
+    """A report that counts as up to date shows the data that are there, whatever the moment and whatever is rebuilt."""
+    out, moments, path = tmp_path / "out", random.Random(3), tables.folder / "targets.csv"
+    cell = f"import pathlib, zlib\nzlib.crc32(pathlib.Path({str(path)!r}).read_bytes())"
+    run = tiny.make_run(tmp_path, "one", cell)
+    list(runner.make_all([run], out))
+    for trial in range(ROUNDS):
+        tiny.write_notebook(run.notebook, cell, heading=f"# Question {trial}?")
+        process = tiny.start([run], out)
+        time.sleep(moments.uniform(0, 1.5))
+        tables.change("targets", {"note": f"trial {trial}"}, id="access-2024")
+        process.join(30)
+        shown = str(zlib.crc32(path.read_bytes()))
+        state = reports.state_of(run, out / "one")
+        assert state == ("up to date" if shown in tiny.read_text(out / "one") else "older than the data"), trial
+        assert all(result.state in ("made", "unchanged") for result in runner.make_all([run], out))
+        assert shown in tiny.read_text(out / "one") and reports.state_of(run, out / "one") == "up to date"
 
 
 def test_pages_link_to_the_reports_that_are_there(tmp_path, monkeypatch):

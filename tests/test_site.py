@@ -2,6 +2,7 @@
 
 import html
 import io
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from xml.etree import ElementTree
 import html5lib
 import openpyxl
 import pandas as pd
+import psutil
 import pytest
 import small_site
 import tiny
@@ -18,7 +20,8 @@ import yaml
 
 from iapt import data, runs, words
 from iapt.paths import REPORTS, ROOT
-from iapt.site import about, areas, booklet, downloads, indexes, links, pages
+from iapt.running import booklet
+from iapt.site import about, areas, downloads, indexes, links, pages
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "https://example.org/therapies/"
@@ -218,7 +221,8 @@ def test_text_that_begins_like_a_formula_does_not_run(cell):
     book = openpyxl.load_workbook(io.BytesIO(downloads.write_workbook({"S": table})))
     shown = book["S"]["A2"]
     assert shown.data_type == "s" and shown.value.startswith("'") and book["S"]["B2"].value == -2.5
-    assert pd.read_csv(io.BytesIO(downloads.write_csv(table)), skipinitialspace=False)["text"][0].startswith("'")
+    written = words.write_csv(table.rename(columns={"text": cell}))
+    assert written == f"'{cell},number\n'{cell},-2.5\n"
 
 
 def test_changes_are_told_by_day_with_alike_months_together():
@@ -270,7 +274,7 @@ def test_boards_in_tables_link_to_their_pages_and_ended_ones_to_their_successors
 def test_the_index_of_areas_can_be_read_without_a_script(site):
     page = read(site, "areas")
     assert "leeds" in page and page.count("<tr data-find") == 3
-    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td class="number"[^>]*>[\d,]+<', page)
+    assert re.search(r'href="qwo/index.html">West Yorkshire</a></td><td class="number"[^>]*>[\d.]+%<', page)
 
 
 # ---------------------------------------------------------------- the document to print
@@ -286,6 +290,19 @@ def test_the_document_to_print_has_each_notebook_once_and_the_sources_at_its_end
 def test_pages_of_a_printed_document_are_found():
     printed = b"3 0 obj\n<</Type /Page\n>>\n9 0 obj\n<</Type /Pages\n>>\n5 0 obj\n<</Type /Page\n>>\n<</access-2020 [5 0 R /XYZ 0 8 0]\n/x [8 0 R /XYZ 0 0 0]>>"
     assert booklet.find_pages(printed) == {"access-2020": 2}
+
+
+def test_a_browser_that_hangs_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    browser = tmp_path / "chromium"
+    browser.write_text(f"#!/bin/sh\nsleep 987 & echo $! > {tmp_path}/started\nwait\n")
+    browser.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(booklet, "PATIENCE", 0.3)
+    monkeypatch.setattr(booklet, "fill_booklet", lambda *_: "a page")
+    with pytest.raises(booklet.BrowserError, match="chromium did not print within 0.3 seconds; the reports are in"):
+        booklet.print_booklet(tmp_path)
+    left = int((tmp_path / "started").read_text())
+    tiny.wait_until(lambda: not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE)
 
 
 def test_printing_without_a_browser_says_what_to_install(site, monkeypatch):

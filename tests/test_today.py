@@ -36,7 +36,7 @@ def test_six_months_known_are_in_the_running_year(today):
 
 def test_a_year_without_a_month_is_forecast_whole(complete):
     assert complete["year"] == fy("2026-27")
-    assert complete["so_far"]["months known"].eq(0).all() and complete["so_far"]["so far"].eq(0).all()
+    assert list(complete["so_far"]) == ["forecast", "80% from", "80% to"]
     assert complete["years"].loc["2025-26"].tolist() == [671_262, 1_163_013, 1_781_307]
 
 
@@ -62,7 +62,8 @@ def test_the_pace_needed_is_steady_growth_to_the_target(today, complete):
 
 
 def test_the_milestone_is_shown_as_resting_on_one_page(complete):
-    assert complete["listed"]["attested"].to_dict() == {fy("2026-27"): "single", fy("2028-29"): "official"}
+    kinds = {fy("2026-27"): "one secondary page only", fy("2028-29"): "official document"}
+    assert complete["listed"]["evidence"].to_dict() == kinds
 
 
 def test_filled_series_keep_what_is_known_and_have_no_gap(today):

@@ -135,6 +135,13 @@ def test_a_table_shows_its_numbers_as_asked_and_keeps_them_in_its_csv():
         words.table(frame, "Shares", shore="{:.0%}")
 
 
+def test_numbers_below_a_thousand_have_as_many_decimals_in_a_column():
+    frame = pd.DataFrame({"share": [58.0, 57.6, None], "count": [1200.0, 0.5, 3.0], "mixed": [80, 79.91, "yes"]})
+    shown = words.table(frame, "t")._as_shown()
+    assert shown["Share"].tolist() == ["58.0", "57.6", "–"] and shown["Count"].tolist() == ["1,200", "0.5", "3"]
+    assert shown["Mixed"].tolist() == ["80", "79.91", "yes"]
+
+
 def test_provenance_names_vintage_and_sources_with_their_addresses():
     table = words.provenance(["started_treatment"], "2020-05-01")
     assert "as known on 1 May 2020" in table.caption

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from iapt import runs
+from iapt.paths import data_folder
 from iapt.running.runner import Result
 
 PARAMETERS = 'as_of: str = "latest"  # a day\nnumber: int = 1  # a number'
@@ -106,7 +107,7 @@ def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessi
     """Start a runner in a process of its own."""
     import tiny_runner
 
-    process = serve().Process(target=tiny_runner.make_reports, args=(chosen, out, options))
+    process = serve().Process(target=tiny_runner.make_reports, args=(chosen, out, options, str(data_folder())))
     process.start()
     return process
 

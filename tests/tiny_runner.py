@@ -1,5 +1,6 @@
 """A runner in a process of its own, as the command starts it; imported once by the server that forks them."""
 
+import os
 import pickle
 import signal
 import sys
@@ -14,10 +15,11 @@ child.preload(NOTEBOOKS.glob("*.ipynb"))
 data.known("latest")
 
 
-def make_reports(chosen: list[runs.Run], out: Path, options: dict) -> None:
+def make_reports(chosen: list[runs.Run], out: Path, options: dict, tables: str) -> None:
     """Make reports; results go to a `.results` file beside the folder, messages to an `.err` file."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    os.environ["IAPT_DATA"] = tables
     sys.stderr = out.with_suffix(".err").open("w", buffering=1)
     try:
         with closing(runner.make_all(chosen, out, **options)) as results:

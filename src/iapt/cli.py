@@ -188,7 +188,7 @@ def _report(options: argparse.Namespace) -> int:
         return 1
     _say(f"the reports are in {place}; open {out / 'index.html'}")
     if options.pdf:
-        from iapt.site import booklet
+        from iapt.running import booklet
 
         folders.write_pages(out, {"reports.pdf": booklet.print_booklet(out)}, folders.read_record(out)["of"])
         runner.write_site(known, chosen, out)  # its downloads now name the document

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-NAME = ".lock"
+NAME = ".iapt.lock"
 """The file in a folder that is locked while the folder is held; it goes when the folder is let go."""
 WITHOUT_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 """Errors of a file system that cannot lock files, such as some network drives."""

@@ -8,7 +8,6 @@ import difflib
 import re
 import tokenize
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 
@@ -50,7 +49,7 @@ def read(notebook: dict) -> dict[str, Parameter]:
     }
     found = {}
     for node in ast.parse(source).body:
-        if not _is_parameter(node):
+        if not isinstance(node, ast.AnnAssign) or getattr(node.annotation, "id", None) not in TYPES:
             raise ParameterError(
                 f"the parameters cell has {ast.unparse(node)!r}; expected lines such as: year: int = 2024  # what it is"
             )
@@ -92,8 +91,8 @@ def validate(
             except ValueError as error:
                 text = str(error)
                 raise ParameterError(text if text.startswith(name) else f"{name}: {text}") from None
-    if first and values["as_of"] < first:
-        raise ParameterError(f"as_of is {values['as_of']}; this notebook runs from {first} on, or take latest")
+            if first and values["as_of"] < first:  # before other rules, whose days may be earlier ones
+                raise ParameterError(f"as_of is {values['as_of']}; this notebook runs from {first} on, or take latest")
     return values
 
 
@@ -114,10 +113,13 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
     """Check the parameters among the global names of a notebook; called as `parameters.check(globals())`.
 
     The notebook's annotated names are its parameters; any other plain value set before this call is an unknown one.
+    Annotations are kept as text: IPython on Python 3.14 keeps no others.
     `first` is the first vintage with enough figures for this notebook, such as 2020-01-15, and `looks_at` the vintage
     that its forecasts look at where that is not `as_of`. The command reads both here, before it starts a kernel.
     """
-    kinds = _list_annotations(namespace)
+    kinds = {name: TYPES[kind] for name, kind in namespace.get("__annotations__", {}).items() if kind in TYPES}
+    if not kinds:
+        raise ParameterError("no annotated parameter is found; begin the notebook with: from __future__ import annotations")
     defined = {name: Parameter(name, kind, namespace[name], "") for name, kind in kinds.items()}
     plain = {
         name: value
@@ -125,32 +127,6 @@ def check(namespace: dict, *, first: str = "", looks_at: str = "") -> None:
         if isinstance(value, (str, int, float, list, dict, tuple)) and not re.match("_|(In|Out)$", name)
     }
     validate(defined, plain, first=first, looks_at=looks_at)
-
-
-def _list_annotations(namespace: dict) -> dict[str, type]:
-    """The types of the annotated names of a notebook, or of a script that was made from one.
-
-    From Python 3.14 on names are annotated when that is asked for, and IPython, which runs a cell line by line, keeps
-    the last line's alone: there they are read from what was entered.
-    """
-    if "In" not in namespace:
-        annotate = namespace.get("__annotate__")
-        return annotate(1) if annotate else namespace.get("__annotations__", {})
-    kinds = {}
-    for source in namespace["In"]:
-        with suppress(SyntaxError):
-            nodes = filter(_is_parameter, ast.parse(source).body)
-            kinds |= {node.target.id: TYPES[node.annotation.id] for node in nodes}
-    return kinds
-
-
-def _is_parameter(node: ast.stmt) -> bool:
-    """Whether a statement defines a parameter: `year: int = 2024`."""
-    return (
-        isinstance(node, ast.AnnAssign)
-        and isinstance(node.target, ast.Name)
-        and getattr(node.annotation, "id", None) in TYPES
-    )
 
 
 def parse(text: str, parameter: Parameter) -> object:
@@ -171,6 +147,8 @@ FIRST_VINTAGE = "2015-01-31"
 """Before this day less than a year of the data set's first full years is known, too little for the charts."""
 LONGEST = 10
 """Years ahead that a forecast may look."""
+MOST_STARTS = 9
+"""Financial years, from 2013-14 on, with which a forecast may begin to look back."""
 FEWEST_QUARTERS = 12
 """Quarters that a forecast needs to look back on."""
 
@@ -211,17 +189,19 @@ def _check_target_year(values: dict) -> None:
 
 
 def _check_start(values: dict) -> None:
-    from iapt import data
+    from iapt import data, models
     from iapt.data import periods
 
     year = periods.parse(values["start"].replace("/", "-"), "year")
-    first, last = periods.parse("2013-14", "year"), periods.parse("2021-22", "year")
     quarters = data.series(values.get("measure", "started_treatment"), "quarter", values["as_of"])
-    if not first <= year <= last or len(data.unbroken(quarters[year:])) < FEWEST_QUARTERS:
-        raise ValueError(
-            f"start is {values['start']}; allowed: {periods.write(first)} to {periods.write(last)}, with at least "
-            f"{FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
-        )
+    starts = [periods.parse("2013-14", "year") + number for number in range(MOST_STARTS)]
+    allowed = [start for start in starts if len(models.unbroken(quarters[start:])) >= FEWEST_QUARTERS]
+    why = f"at least {FEWEST_QUARTERS} quarters without a gap from it to the last known on {values['as_of']}"
+    if not allowed:
+        raise ValueError(f"as_of is {values['as_of']}; no year has {why}; take another day, or latest")
+    if year not in allowed:
+        near = " to ".join(dict.fromkeys(periods.write(start) for start in (allowed[0], allowed[-1])))
+        raise ValueError(f"start is {values['start']}; allowed: {near}, with {why}")
 
 
 def _check_area(values: dict) -> None:

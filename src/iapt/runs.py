@@ -5,9 +5,11 @@ This module imports nothing heavy, so that listing runs and finding nothing to d
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -16,7 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from iapt import parameters
-from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder
+from iapt.paths import NOTEBOOKS, PACKAGE, ROOT, data_folder, read_file
 
 CORE_TABLES = ("datapackage", "england", "measures", "sources", "targets", "breaks")
 """Tables of data/ that every report may use; a run names the others it needs under `data`."""
@@ -103,12 +105,13 @@ def digest_folder(folder: Path) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """A digest of a file's content; `missing` where there is none."""
+    """A digest of a file's content; `missing` where there is none, or no plain file."""
     try:
         status = path.stat()
     except FileNotFoundError:
         return "missing"
-    return _digest_content(path, status.st_mtime_ns, status.st_size)
+    plain = stat.S_ISREG(status.st_mode)
+    return _digest_content(path, status.st_mtime_ns, status.st_size) if plain else "missing"
 
 
 @cache
@@ -124,11 +127,11 @@ def digest(value: object) -> str:
 def read_notebook(path: Path) -> dict:
     """A notebook as plain JSON. Raises RunError where the file is missing or no notebook."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_file(path))
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in path.parent.glob("[!.]*.ipynb")))
         raise RunError(f"there is no notebook {path.name}; known: {known}") from None
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path.name} is not a notebook: {error}") from None
 
 
@@ -138,8 +141,8 @@ def load(path: Path = NOTEBOOKS / "runs.toml") -> dict[str, Run]:
     Raises RunError where the file cannot be read, or an entry lacks notebook or title or has an unknown key.
     """
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        entries = tomllib.loads(read_file(path).decode())
+    except (OSError, ValueError) as error:
         raise RunError(f"{path.name} cannot be read: {error}") from None
     return {name: _read_entry(path.name, name, entry) for name, entry in entries.items()}
 
@@ -210,8 +213,7 @@ def list_values(parameter: str) -> list[tuple[str, str]]:
 def _read_table(name: str) -> list[dict[str, str]]:
     path = data_folder() / f"{name}.csv"
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
-            return list(csv.DictReader(handle))
+        return list(csv.DictReader(io.StringIO(read_file(path).decode("utf-8-sig"), newline="")))
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}; run: iapt check") from None
 

@@ -121,7 +121,7 @@ class Table:
 
     def _as_shown(self) -> pd.DataFrame:
         return pd.DataFrame(
-            {name: [_show(v, self.formats.get(name)) for v in column] for name, column in self.frame.items()}
+            {name: _show_column(column, self.formats.get(name)) for name, column in self.frame.items()}
         )
 
     def _as_html(self) -> str:
@@ -176,6 +176,15 @@ def _title(column: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def _show_column(column: pd.Series, form: str | Callable[[float], str] | None) -> list[str]:
+    """The values of a column as texts; numbers below a thousand all with as many decimals."""
+    shown = [_show(value, form) for value in column]
+    if form is None and pd.api.types.is_float_dtype(column) and column.abs().max() < 1000:
+        digits = max(len(text.partition(".")[2]) for text in shown)
+        return [_show(value, f"{{:.{digits}f}}") for value in column]
+    return shown
+
+
 def _show(value: object, form: str | Callable[[float], str] | None) -> str:
     if not isinstance(value, pd.Period) and pd.isna(value):
         return "–"
@@ -197,9 +206,15 @@ def name_period(value: object) -> object:
     return str(value) if value.freqstr == "M" else periods.label(value)
 
 
-def write_csv(frame: pd.DataFrame) -> str:
+def neutralise(value: object) -> object:
+    """What a spreadsheet will not run: text that begins like a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and re.match(r"[=+@\t\r-]", value) else value
+
+
+def write_csv(frame: pd.DataFrame, digits: int = 9) -> str:
     """A table as CSV: numbers to nine digits, so that every processor writes the same, and periods by their names."""
-    return frame.map(name_period).to_csv(index=False, lineterminator="\n", float_format="%.9g")
+    plain = frame.rename(columns=neutralise).map(lambda value: neutralise(name_period(value)))
+    return plain.to_csv(index=False, lineterminator="\n", float_format=f"%.{digits}g")
 
 
 def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:

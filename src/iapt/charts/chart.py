@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 from iapt import words
 from iapt.charts import picture
 from iapt.charts.picture import measure, wrap
-from iapt.charts.places import place_labels, place_tags
+from iapt.charts.places import AROUND, place_labels, place_tags
 from iapt.data import periods
 
 MIME = "application/vnd.iapt.chart+json"
@@ -105,6 +105,14 @@ class Panel:
     def label(self, x: float, y: float, text: str, colour: str) -> None:
         """A label to the right of a point; labels are moved apart when the chart is laid out."""
         self.labels.append((x, y, text, colour))
+
+    @property
+    def early(self) -> float:
+        """What ends before this leaves a quarter of the periods empty, so its label stands beside its end."""
+        if self.periods is None:
+            return -np.inf
+        first, last = middle(self.periods[0]), middle(self.periods[-1])
+        return last - (last - first) / 4
 
     def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
         """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.
@@ -306,7 +314,7 @@ class Chart:
         left = min(_measure_ticks(axes) + 8, across / 2)
         limit = across * (0.32 if across < 300 else 0.26)
         labels = [(*spot, [line for part in text.split("\n") for line in wrap(part, limit, 9, True)], colour)
-                  for *spot, text, colour in panel.labels]  # fmt: skip
+                  for *spot, text, colour in panel.labels if spot[0] >= panel.early]  # fmt: skip
         texts = [line for *_, lines, _ in labels for line in lines]
         right = max([0, panel.right, *(measure(line, 9, True) + 12 for line in texts)]) or MARGIN
         wide = across - left - max(right, 22 if panel.periods is not None else right)
@@ -322,7 +330,9 @@ class Chart:
         for draw in panel.late:
             self._placed += draw(wide)
         beside, taken = place_labels(axes, labels, 5 if panel.heading else 12)
-        self._placed += beside + place_tags(axes, panel.tags, taken, x + across)
+        near = [{"at": spot, "text": text.replace("\n", " "), "colour": colour, "shifts": AROUND}
+                for *spot, text, colour in panel.labels if spot[0] < panel.early]  # fmt: skip
+        self._placed += beside + place_tags(axes, panel.tags + near, taken, x + across)
 
 
 def _measure_ticks(axes: Axes) -> float:

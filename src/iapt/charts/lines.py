@@ -126,7 +126,7 @@ class LineChart(Chart):
         """Each target of `data.targets` as a dashed line that ends, with a diamond, in the year it was set for."""
         if targets.empty:
             return self
-        start = -np.inf
+        start, write = -np.inf, lambda goal: write_value(goal, self.scale).replace(".0%", "%")
         self.panels[0].periods = self.panels[0].periods.union(targets.index)
         for year, goal in targets["target"].astype(float).items():
             end = middle(year)
@@ -134,10 +134,10 @@ class LineChart(Chart):
             dashes = {"color": COLOURS["target"], "linewidth": 1.3, "linestyle": (0, (4, 2))}
             self.axes.plot([start, end], [goal] * 2, zorder=2, **dashes)
             self.axes.scatter([end], [goal], marker="D", s=28, color=COLOURS["target"], zorder=5)
-            self.panels[0].tag(end, goal, f"target {write_value(goal, self.scale)}", TARGET_INK, NEAR)
+            self.panels[0].tag(end, goal, f"target {write(goal)}", TARGET_INK, NEAR)
             start = end
         self._keep(self.panels[0], "target", targets["target"].astype(float), pd.DataFrame())
-        goals = [f"{write_value(goal, self.scale)} for {words.when(year)}" for year, goal in targets["target"].items()]
+        goals = [f"{write(goal)} for {words.when(year)}" for year, goal in targets["target"].items()]
         self.said.append(f"Targets: {words.listed(goals)}.")
         self._make_room(targets["target"].max())
         return self

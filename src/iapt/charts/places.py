@@ -59,7 +59,7 @@ def place_tags(axes: Axes, tags: list[dict], taken: list[Bbox], edge: float) -> 
     They keep clear of what is `taken`, such as by labels, and of the `edge` of their room. Upright ones come last.
     """
     frame, drawn, dots, taken = axes.bbox, [], _sample(axes), list(taken)
-    inside = Bbox.from_extents(frame.x0, frame.y0 - 2, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
+    inside = Bbox.from_extents(frame.x0, frame.y0 + 1, min(frame.x1 + 60, edge - 4), frame.y1 + 15)
     places = {"data": axes.transData, "top": axes.get_xaxis_transform(), "side": axes.get_yaxis_transform()}
     for tag in sorted(tags, key=lambda tag: tag.get("angle", 0)):
         size, angle, where = 8.5, tag.get("angle", 0), tag.get("where", "data")

@@ -151,6 +151,7 @@ def funnel(
     across: str,
     centre: tuple[float, str],
     named: Mapping[object, str],
+    what: str = "areas",
     colour: str = OTHERS[0],
     height: float = 3.6,
     **about: Unpack[About],
@@ -158,7 +159,7 @@ def funnel(
     """A funnel plot: columns `value` against `whole`, the size of each institution, with limits at 95% and 99.8%.
 
     `limits` gives both limits for sizes and a level, as `models.funnel.Funnel.limits` does; `across` names the
-    sizes; `centre` is the value of all together and its name; `named` the rows to be shown in colour, and by what name.
+    sizes; `centre` is the value of all together and its name; `named` the rows to be shown in colour, and by what name; `what` they all are.
     """
     chart = canvas(frame, alt="", height=height, **about)
     axes, panel, grey = chart.axes, chart.panels[0], COLOURS["plain"]
@@ -171,12 +172,12 @@ def funnel(
     panel.label(x[-1], centre[0], centre[1], INK)
     low, high = limits(x, 0.998)
     ends = min(low.min(), frame["value"].min()), max(high.max(), frame["value"].max())
-    axes.set_ylim(ends[0] - 0.06 * (ends[1] - ends[0]), ends[1] + 0.06 * (ends[1] - ends[0]))
+    axes.set_ylim(ends[0] - 0.13 * (ends[1] - ends[0]), ends[1] + 0.06 * (ends[1] - ends[0]))
     axes.set_xlim(x[0], x[-1])
     scale_axis(axes.xaxis, "count")
     _draw_points(chart, frame["whole"], frame["value"], named, colour, across)
     ends = words.listed(write_value(value, chart.scale) for value in (frame["value"].min(), frame["value"].max()))
-    chart.said = [f"Funnel plot of {len(frame)} between {ends} against size, {centre[1]}. Named: {chart.said[-1]}."]
+    chart.said = [f"Funnel plot of {len(frame)} {what} between {ends} against size, {centre[1]}. Named: {chart.said[-1]}."]
     return chart.note("The vertical axis does not start at zero.")
 
 

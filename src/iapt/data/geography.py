@@ -22,7 +22,7 @@ def places() -> pd.DataFrame:
 def find_place(text: str, as_of: str | None = None) -> str:
     """The code of an area, by its name, its NHS or ONS code, or a local authority in it: `NHS Devon ICB`, `Leeds`.
 
-    A board that has ended keeps its code, as its figures do; `status` says that it ended. With `as_of`, a date or
+    A board that has ended keeps its code, as its figures do. With `as_of`, a date or
     `latest`, a board that had not begun then is refused.
     Raises ValueError with the nearest names for any other text, and with the boards of an authority in several.
     """
@@ -80,45 +80,12 @@ def predecessors(code: str) -> list[str]:
     return table.loc[table["successor"] == code, "predecessor"].tolist()
 
 
-def status(code: str, as_of: str | None = None) -> str:
-    """What had become by a day of an area that ended, began or was enlarged, as a sentence; empty where nothing had."""
-    table = load()["successions"]
-    if as_of not in (None, "latest"):
-        table = table[table["day"] <= as_of]
-    place, names = places().loc[code], places()["name"]
-    after, before = table[table["predecessor"] == code], table[table["successor"] == code]
-    if len(after):
-        how = "it is now part of" if (after["kind"] == "merged").all() else "its area was divided between"
-        return f"{place['name']} ended on {_write(place['last_day'])}; {how} {_list(after['successor'].map(names))}."
-    if len(before):
-        verb = "began" if place["first_day"] else "was enlarged"
-        what = f"took on all or part of {_list(before['predecessor'].map(names))}"
-        return f"{place['name']} {verb} on {_write(before['day'].iloc[0])}; it {what}."
-    return ""
-
-
-def _list(names: pd.Series) -> str:
-    *first, last = names
-    return f"{'; '.join(first)} and {last}" if first else last
-
-
-def _write(day: str) -> str:
-    return f"{pd.Timestamp(day).day} {pd.Timestamp(day):%B %Y}"
-
-
-def members(region: str, as_of: str | None = None) -> list[str]:
-    """The codes of the boards of a region on a day; without one, those that the figures are about, before April 2026.
-
-    Raises KeyError for a code that is no region.
-    """
+def members(region: str) -> list[str]:
+    """The codes of the boards of a region that the figures are about, before April 2026. KeyError where it is none."""
     table = places()
     if table.at[region, "type"] != "region":
         raise KeyError(region)
-    boards = table[table["region"] == region]
-    if as_of in (None, "latest"):
-        return boards.index[boards["first_day"] == ""].tolist()
-    there = (boards["first_day"] <= as_of) & (boards["last_day"].replace("", "9999") >= as_of)
-    return boards.index[there].tolist()
+    return table.index[(table["region"] == region) & (table["first_day"] == "")].tolist()
 
 
 def region_of(code: str) -> str:

@@ -37,10 +37,10 @@ def forget() -> None:
 
 
 def _hand_out(result: object) -> object:
-    if isinstance(result, pd.DataFrame | pd.Series):
+    if isinstance(result, (pd.DataFrame, pd.Series)):
         return result.copy(deep=False)  # pandas copies what is written to, so a shallow copy is one's own
     if isinstance(result, dict):
         return {name: _hand_out(part) for name, part in result.items()}
-    if isinstance(result, tuple):
+    if type(result) is tuple:
         return tuple(map(_hand_out, result))
     return result

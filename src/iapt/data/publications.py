@@ -8,15 +8,13 @@ import calendar
 import hashlib
 import re
 import stat
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import pandas as pd
 
 from iapt import data
 from iapt.data import periods, tables
@@ -69,37 +67,24 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A published value as text, the place where it stands, and the name that its measure goes by there."""
-
-    text: str
-    place: str
-    name: str
-
-
-@dataclass
 class Content:
-    """What the rows of a file say: cells by place and item; those of the parts of England, by kind and item."""
+    """What the rows of a file say, one row of `cells` for each value that is taken.
+
+    Its columns are kind (england, area or provider), of (the name of that kind here), code, place (where the value is
+    kept, None where it only serves to compare England with), item, text, at (where it stands in the file) and name
+    (what its measure is called there).
+    """
 
     period: str
     columns: dict[str, str]
     hidden: int
     notes: list[str]
-    cells: dict[Key, dict[str, Cell]] = field(default_factory=lambda: defaultdict(dict))
-    parts: dict[tuple[str, str], dict[Key, Cell]] = field(default_factory=lambda: defaultdict(dict))
-    twice: dict[str, str] = field(default_factory=dict)
+    cells: pd.DataFrame
 
-    def add(self, place: Key, item: str, cell: Cell) -> None:
-        """Take a cell to keep. Raises Refusal where there is one for the same already."""
-        if (before := self.cells[place].setdefault(item, cell)) is not cell:
-            expected = f"one row of {' '.join(place[1:]) or 'England'} for {item}"
-            raise Refusal(cell.place, expected, f"a second one, after {before.place}")
-
-    def add_part(self, kind: str, code: str, item: str, cell: Cell) -> None:
-        """Take a cell to compare England with; an organisation listed twice with the same count counts once."""
-        before = self.parts[kind, item].setdefault((code, cell.text), cell)
-        if before is not cell:
-            self.twice.setdefault(code, cell.place)
+    def england(self) -> dict[str, tuple]:
+        """The cells of all of England by item."""
+        own = self.cells[self.cells["place"].isin([ENGLAND])]
+        return {cell.item: cell for cell in own.itertuples()}
 
 
 def read(path: Path) -> Publication:
@@ -113,7 +98,8 @@ def read(path: Path) -> Publication:
             raise Refusal(str(path), "a file", "a folder" if path.is_dir() else "something else")
         if state.st_size > LIMIT:
             raise Refusal(path.name, f"at most {LIMIT:,} bytes", f"{state.st_size:,}")
-        raw = path.read_bytes()
+        with path.open("rb") as handle:
+            raw = handle.read(state.st_size)  # of one that grows or never ends, such as /proc/kmsg, no more
     except OSError as error:
         raise Refusal(str(path), "a file that can be read", error.strerror or str(error)) from None
     file, raw = gunzip(path.name, raw)
@@ -121,8 +107,9 @@ def read(path: Path) -> Publication:
         digest = pool.submit(lambda: hashlib.sha256(raw).hexdigest())
         name, text, layout = unpack(file, raw)
         content = (_read_wide if layout.wide else _read_long)(name, text, layout)
-        if not content.cells[ENGLAND]:
+        if not content.england():
             raise Refusal(name, _describe_england(layout, content.columns), "none")
+        _refuse_twice(content.cells)
         known = _interpret(name, layout, content)
         doubts = _find_doubts(name, layout, content)
         if not text.endswith((b"\n", b"\r")):
@@ -139,27 +126,22 @@ def read(path: Path) -> Publication:
 # ---------------------------------------------------------------- from the table to the cells
 
 
-def _count_hidden(table: pa.Table, items: list[str], layout: Layout) -> int:
-    marks = pa.array(layout.names["suppressed"])
-    return sum(pc.sum(pc.is_in(table[item], marks)).as_py() or 0 for item in items)
-
-
 def _read_long(name: str, text: bytes, layout: Layout) -> Content:
     columns = layout.columns(read_header(name, text))
     table = parse(name, text, columns)
     measures, kinds = layout.items("figure", "check"), {layout.text(kind): kind for kind in ("england", "provider")}
-    other = [("rows of", set(pc.unique(table["group"]).to_pylist()) - kinds.keys())]
-    other += [("measures", set(pc.unique(table["id"]).to_pylist()) - set(measures))]
-    period, hidden = _read_month(name, table, columns, layout), _count_hidden(table, ["value"], layout)
-    content = Content(period, columns, hidden, _list_untaken(other))
-    chosen = pc.and_(pc.is_in(table["id"], pa.array(measures)), pc.is_in(table["group"], pa.array(kinds)))
-    for row in table.filter(chosen).to_pylist():
-        cell = Cell(row["value"], f"{name}, row {row['row']}, column {columns['value']}", row["name"])
-        if kinds[row["group"]] == "england":
-            content.add(ENGLAND, row["id"], cell)
-        else:
-            content.add_part("provider", row["code"], row["id"], cell)
-    return content
+    other = [("rows of", set(table["group"].unique()) - kinds.keys())]
+    other += [("measures", set(table["id"].unique()) - set(measures))]
+    hidden = int(table["value"].isin(list(layout.names["suppressed"])).sum())
+    taken = table[table["id"].isin(measures) & table["group"].isin(list(kinds))]
+    cells = taken.rename(columns={"id": "item", "value": "text"}).assign(kind=taken["group"].map(kinds))
+    cells["of"], cells["at"] = cells["kind"], _describe_place(name, cells["row"], columns["value"])
+    cells["place"] = [ENGLAND if kind == "england" else None for kind in cells["kind"]]
+    return Content(_read_month(name, table, columns, layout), columns, hidden, _list_untaken(other), cells)
+
+
+def _describe_place(name: str, rows: pd.Series, columns: str | pd.Series) -> pd.Series:
+    return f"{name}, row " + rows.astype(str) + ", column " + columns
 
 
 def _describe_england(layout: Layout, columns: dict[str, str]) -> str:
@@ -177,19 +159,17 @@ def _list_untaken(others: list[tuple[str, set[str]]]) -> list[str]:
     return [f"not taken: {'; '.join(texts)}"] if texts else []
 
 
-def _read_month(name: str, table: pa.Table, columns: dict[str, str], layout: Layout) -> str:
-    days = {}
+def _read_month(name: str, table: pd.DataFrame, columns: dict[str, str], layout: Layout) -> str:
+    row, days = table["row"].iloc[0], []
     for item in ("start", "end"):
-        first, number = table[item][0], table["row"][0]
-        same = pc.equal(table[item], first)
-        if not pc.all(same).as_py():
-            at = pc.index(same, False).as_py()
-            place = f"{name}, row {table['row'][at]}, column {columns[item]}"
-            raise Refusal(place, f"one month in the file, {first}", str(table[item][at]))
-        days[item] = _read_day(f"{name}, row {number}, column {columns[item]}", first.as_py(), layout)
-    start, end = days["start"], days["end"]
+        (first, *_), (_, *other) = table[item].unique()[:1], table.drop_duplicates(item)["row"]
+        if other:
+            place = f"{name}, row {other[0]}, column {columns[item]}"
+            raise Refusal(place, f"one month in the file, {first}", table.loc[table["row"] == other[0], item].iloc[0])
+        days.append(_read_day(f"{name}, row {row}, column {columns[item]}", first, layout))
+    start, end = days
     if start.day != 1 or end != start.replace(day=calendar.monthrange(start.year, start.month)[1]):
-        place = f"{name}, row {table['row'][0]}, columns {columns['start']} and {columns['end']}"
+        place = f"{name}, row {row}, columns {columns['start']} and {columns['end']}"
         raise Refusal(place, "the first and last day of one month", f"{start} to {end}")
     return f"{start:%Y-%m}"
 
@@ -214,45 +194,39 @@ def _read_year(name: str) -> str:
 
 def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
     """England, areas and groups. A row is about all of an organisation, a band of waits in it, or a group of people."""
-    columns = layout.columns(read_header(name, text))
+    columns, period = layout.columns(read_header(name, text)), _read_year(name)
     table = parse(name, text, columns)
     measures = [item for item in layout.items("figure", "check") if item in columns]
+    hidden = int(table[measures].isin(list(layout.names["suppressed"])).sum().sum())
     kinds, bands, dimensions = (layout.wordings(use) for use in ("kind", "row", "dimension"))
-    content = Content(_read_year(name), columns, _count_hidden(table, measures, layout), [])
-    total, known = fold(layout.text("total")), set(data.load()["places"]["area"])
-    untaken: dict[str, set[str]] = {what: set() for what in ("rows of", "areas", "breakdowns by")}
-    for row in _choose_rows(table, total, kinds, bands):
-        kind, variable, second = kinds.get(fold(row["group"])), fold(row["variable"]), fold(row["second"])
-        band = bands.get(f"{variable}/{fold(row['first'])}/{second or 'null'}")
-        dimension = dimensions.get(variable) if kind == "england" and second in WHOLE else None
-        if kind is None or not layout.knows(kind, content.period, row["group"]):
-            untaken["rows of"].add(row["group"])
-        elif kind == "area" and row["code"] not in known:
-            untaken["areas"].add(row["code"])
-        elif variable != total and not band and not dimension:
-            untaken["breakdowns by"].update([] if variable in dimensions else [row["variable"]])
-        else:
-            area = ("areas", row["code"]) if kind == "area" else ENGLAND
-            place = ("groups", dimension, row["first"]) if dimension else area
-            for item in ["finished_course"] if band else measures:
-                cell = Cell(row[item] or "NULL", f"{name}, row {row['row']}, column {columns[item]}", columns[item])
-                if kind != "provider":
-                    content.add(place, band or item, cell)
-                if kind != "england" and not band:
-                    content.add_part(row["group"], row["code"], item, cell)
-    content.notes.extend(_list_untaken(list(untaken.items())))
-    return content
-
-
-def _choose_rows(table: pa.Table, total: str, kinds: dict[str, str], bands: dict[str, str]) -> list[dict]:
-    """The rows about all of an organisation, those with bands of waits in England and areas, and all of England."""
-    folded = lambda item: pc.utf8_lower(pc.replace_substring_regex(table[item], r"[\s_]", ""))
-    group, variable = folded("group"), folded("variable")
-    among = lambda column, names: pc.is_in(column, pa.array(list(names), pa.string()))
-    england = among(group, [name for name, kind in kinds.items() if kind == "england"])
-    areas = among(group, [name for name, kind in kinds.items() if kind == "area"])
-    banded = among(variable, {band.split("/")[0] for band in bands})
-    return table.filter(pc.or_(pc.or_(england, pc.equal(variable, total)), pc.and_(areas, banded))).to_pylist()
+    group, variable, first, second = (table[item].map(fold) for item in ("group", "variable", "first", "second"))
+    kind, total = group.map(kinds), variable == fold(layout.text("total"))
+    band = (variable + "/" + first + "/" + second.replace("", "null")).map(bands)
+    dimension = variable.map(dimensions).where((kind == "england") & second.isin(WHOLE))
+    banded = variable.isin({wording.split("/")[0] for wording in bands})
+    looked_at = (kind == "england") | total | ((kind == "area") & banded)
+    seen = {called: layout.knows(kinds[fold(called)], period, called) for called in table["group"][kind.notna()].unique()}
+    strange = looked_at & ~table["group"].map(seen).eq(True)
+    away = looked_at & ~strange & (kind == "area") & ~table["code"].isin(data.load()["places"]["area"])
+    other = looked_at & ~strange & ~away & ~total & band.isna() & dimension.isna()
+    untaken = [("rows of", table["group"][strange]), ("areas", table["code"][away])]
+    untaken += [("breakdowns by", table["variable"][other & ~variable.isin(dimensions)])]
+    taken = table.assign(kind=kind, of=table["group"], band=band, dimension=dimension)[looked_at & ~strange & ~away & ~other]
+    taken["place"] = [
+        ("groups", row.dimension, row.first) if isinstance(row.dimension, str)
+        else {"area": ("areas", row.code), "england": ENGLAND}.get(row.kind)
+        for row in taken.itertuples()
+    ]  # fmt: skip
+    whole, waits = taken[taken["band"].isna()], taken[taken["band"].notna()]
+    about = ["kind", "of", "code", "place", "row"]
+    cells = pd.concat(
+        [
+            whole.melt(about, measures, "item", "text").assign(name=lambda cells: cells["item"].map(columns)),
+            waits.assign(item=waits["band"], text=waits["finished_course"], name=columns["finished_course"]),
+        ]
+    )
+    cells["text"], cells["at"] = cells["text"].replace("", "NULL"), _describe_place(name, cells["row"], cells["name"])
+    return Content(period, columns, hidden, _list_untaken([(what, set(names)) for what, names in untaken]), cells)
 
 
 # ---------------------------------------------------------------- from the cells to figures, checked against each other
@@ -263,19 +237,17 @@ def _interpret(name: str, layout: Layout, content: Content) -> dict[Key, Decimal
     codebook, held = data.load()["measures"], _list_held()
     named = dict(zip(codebook["measure" if layout.wide else "nhs_id"], codebook["measure"]))
     rules = [*codebook.itertuples()], [*tables.list_parts(codebook), *RATES]
+    kept = content.cells.assign(measure=content.cells["item"].map(named)).dropna(subset=["place", "measure"])
     found: dict[Key, Decimal | None] = {}
-    for (table, *where), cells in content.cells.items():
+    for (table, *where), cells in kept.groupby("place", sort=False):
         group = {"england": ["area", COUNTRY], "areas": ["area", *where]}.get(table, where)
-        values, places = {}, {}
-        for item, cell in cells.items():
-            if not (measure := named.get(item)):
-                continue
-            values[measure], places[measure] = _read_value(layout, item, cell), cell.place
+        values = {cell.measure: _read_value(layout, cell) for cell in cells.itertuples()}
+        for measure, item in zip(cells["measure"], cells["item"]):
             if layout.uses[item] != "check" and (table == "england" or (table, measure) in held):
                 found[table, *where, measure] = values[measure]
             if layout.wide and (group[0], group[1] == COUNTRY, measure) in held:
                 found["published_rates", *group, measure] = values[measure]
-        _check_values(values, places, *rules, tables.UNITS[table])
+        _check_values(values, dict(zip(cells["measure"], cells["at"])), *rules, tables.UNITS[table])
     if not any(value is not None for key, value in found.items() if key[:1] == ENGLAND):
         raise Refusal(name, "figures for England", "suppressed values alone")
     return found
@@ -289,9 +261,9 @@ def _list_held() -> set[tuple]:
     return held | set(rates.itertuples(index=False, name=None))
 
 
-def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
-    """A published value; None where it is suppressed."""
-    text, name = cell.text.strip(), layout.text(item)
+def _read_value(layout: Layout, cell: tuple) -> Decimal | None:
+    """The published value of a row of cells; None where it is suppressed."""
+    text, name = cell.text.strip(), layout.text(cell.item)
     if text in layout.names["suppressed"]:
         return None
     kind = {"Perc": "a percentage up to 100", "Mean": "a number", "Medi": "a number"}.get(name[:4], "a count")
@@ -299,7 +271,7 @@ def _read_value(layout: Layout, item: str, cell: Cell) -> Decimal | None:
         value = Decimal(text)
         if {"a percentage up to 100": value <= 100, "a count": value == value.to_integral_value()}.get(kind, True):
             return value
-    raise Refusal(cell.place, f"{kind} for {name}, or one of {' '.join(layout.names['suppressed'])}", repr(text))
+    raise Refusal(cell.at, f"{kind} for {name}, or one of {' '.join(layout.names['suppressed'])}", repr(text))
 
 
 def _check_values(
@@ -328,31 +300,45 @@ def _check_values(
                 raise Refusal(places[rate.measure], expected, str(known[rate.measure]))
 
 
+def _refuse_twice(cells: pd.DataFrame) -> None:
+    kept = cells.dropna(subset="place")
+    again = kept.duplicated(["place", "item"])
+    if again.any():
+        second = kept[again].iloc[0]
+        first = kept[(kept["place"] == second["place"]) & (kept["item"] == second["item"])].iloc[0]
+        expected = f"one row of {' '.join(second['place'][1:]) or 'England'} for {second['item']}"
+        raise Refusal(second["at"], expected, f"a second one, after {first['at']}")
+
+
 def _compare_parts(layout: Layout, content: Content) -> list[str]:
-    """What parts of England say beside it. Raises Refusal where they add up to more than rounding to 5 can explain."""
-    notes = [
-        f"{place}: {code} is listed twice with the same counts, and counted once"
-        for code, place in content.twice.items()
-    ]
-    sums = {}
-    for (kind, item), cells in content.parts.items():
-        name, cell = layout.text(item), content.cells[ENGLAND].get(item)
-        england = _read_value(layout, item, cell) if cell and name.startswith("Count") else None
-        if england is None:
+    """What parts of England say beside it. Raises Refusal where they add up to more than rounding to 5 can explain.
+
+    An organisation listed twice with the same counts counts once.
+    """
+    parts = content.cells[(content.cells["kind"] != "england") & ~content.cells["item"].isin(layout.items("row"))]
+    again, england, sums = parts.duplicated(["of", "item", "code", "text"]), content.england(), {}
+    counts = [item for item in england if layout.text(item).startswith("Count")]
+    once = parts.loc[~again & parts["item"].isin(counts), ["of", "item", "text", "at"]]
+    once = once.assign(value=[_read_value(layout, cell) or 0 for cell in once.itertuples()])
+    for (kind, item), values in once.groupby(["of", "item"], sort=False)["value"]:
+        whole, total = _read_value(layout, england[item]), sum(values)
+        if whole is None:
             continue
-        total = sum(_read_value(layout, item, part) or 0 for part in cells.values())
-        if total > england + Decimal("2.5") * len(cells):
-            raise Refusal(cell.place, f"at least what the {len(cells)} of {kind} add up to, {total}", str(england))
-        share = 100 * total / max(england, 1)
-        sums.setdefault(kind, f"the {len(cells)} of {kind} add up to {share:.1f}% of {name} for England")
-    return [*sums.values(), *notes]
+        if total > whole + Decimal("2.5") * len(values):
+            expected = f"at least what the {len(values)} of {kind} add up to, {total}"
+            raise Refusal(england[item].at, expected, str(whole))
+        share = f"{100 * total / max(whole, 1):.1f}% of {layout.text(item)} for England"
+        sums.setdefault(kind, f"the {len(values)} of {kind} add up to {share}")
+    twice = parts[again].drop_duplicates("code")
+    same = "is listed twice with the same counts, and counted once"
+    return [*sums.values(), *(f"{at}: {code} {same}" for at, code in zip(twice["at"], twice["code"]))]
 
 
 def _find_doubts(name: str, layout: Layout, content: Content) -> list[str]:
     """Names that are not known from the period, and measures that were expected and are not there."""
     names = [(name, item, column) for item, column in content.columns.items() if layout.uses[item] == "column"]
-    cells = content.cells[ENGLAND]
-    names += [(cell.place, item, cell.name) for item, cell in cells.items() if layout.uses[item] != "row"]
+    cells = content.england()
+    names += [(cell.at, item, cell.name) for item, cell in cells.items() if layout.uses[item] != "row"]
     doubts = [
         f"{place}: {called} was not yet seen as a name of {item} ({layout.text(item)}) in {content.period}"
         for place, item, called in names
@@ -372,7 +358,7 @@ def _doubt_areas(name: str, content: Content) -> list[str]:
     year, places = periods.parse(content.period, "year"), data.load()["places"].set_index("area")
     ended = places["last_day"].ne("") & (places["last_day"] < str(year.start_time.date()))
     existing = places[~ended & (places["first_day"] <= str(year.end_time.date()))]
-    there = places.loc[[place[1] for place in content.cells if place[0] == "areas"]]
+    there = places.loc[content.cells.loc[content.cells["kind"] == "area", "code"].unique()]
     lacking = existing[existing["type"].isin(there["type"])].index.difference(there.index)
     return [
         f"{name}: {what} {', '.join(codes)} in {content.period}"

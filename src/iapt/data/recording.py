@@ -4,12 +4,13 @@ Rows go to the place where the order of the table puts them, so that what is tak
 bytes.
 """
 
-import csv
 import io
 import shutil
 import tempfile
 from datetime import date
 from pathlib import Path
+
+import pandas as pd
 
 from iapt import data
 from iapt.data import periods, writing
@@ -90,39 +91,32 @@ def _count_in_words(changes: list[Change]) -> str:
     return ", ".join(f"{number:,} {name}" for name, number in counts.items())
 
 
-def _parse(text: str) -> list[Row]:
-    return list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+def _parse(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text.removeprefix("\ufeff"), newline=""), dtype=str, keep_default_na=False)
 
 
 def _insert(old: str, name: str, new: list[Row]) -> str:
     """The text of a table with new rows in their places; a change that is listed already is not listed again."""
-    rows = _parse(old)
+    table = _parse(old)
+    rows = pd.concat([table, pd.DataFrame(new, columns=table.columns, dtype=str).fillna("")], ignore_index=True)
     if name == "changes":
-        same = [_rank(name, row)[1:] for row in rows]
-        new = [row for row in new if _rank(name, row)[1:] not in same]
-    return _write_rows(old, sorted([*rows, *new], key=lambda row: _rank(name, row)))
+        rows = rows.drop_duplicates(list(ORDER[name][1:]))
+    if name == "sources":  # those written by hand, without a digest, stay as they stand
+        return _write_rows(old, rows.sort_values("sha256", kind="stable", key=lambda digests: rows["id"].where(digests != "", "")))
+    rank = lambda column: column.map(["", *periods.FREQUENCIES].index) if column.name == "frequency" else column
+    return _write_rows(old, rows.sort_values(list(ORDER[name]), key=rank))
 
 
-def _rank(name: str, row: Row) -> tuple:
-    """What a row of a table is ordered by."""
-    if name == "sources":
-        return row["sha256"] != "", row["id"] if row["sha256"] else ""
-    frequencies = ["", *periods.FREQUENCIES]
-    return tuple(frequencies.index(row[column]) if column == "frequency" else row[column] for column in ORDER[name])
-
-
-def _write_rows(old: str, rows: list[Row]) -> str:
-    """Rows as the text of a table, with the byte order mark, the columns and the ends of line of the old one."""
-    mark = "\ufeff" if old.startswith("\ufeff") else ""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], restval="", lineterminator="\r\n" if "\r\n" in old else "\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return mark + text.getvalue()
+def _write_rows(old: str, rows: pd.DataFrame) -> str:
+    """Rows as the text of a table, with the byte order mark and the ends of line of the old one."""
+    mark, ending = "\ufeff" * old.startswith("\ufeff"), "\r\n" if "\r\n" in old else "\n"
+    return mark + rows.to_csv(index=False, lineterminator=ending)
 
 
 def _write_digests(old: str, digests: dict[str, str]) -> str:
-    return _write_rows(old, [row | {"sha256": row["sha256"] or digests.get(row["address"], "")} for row in _parse(old)])
+    rows = _parse(old)
+    new = rows["address"].map(digests).fillna("")
+    return _write_rows(old, rows.assign(sha256=rows["sha256"].where(rows["sha256"] != "", new)))
 
 
 def _rehearse(folder: Path, texts: dict[str, str]) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from iapt.paths import read_file
+
 FORMS = {
-    "string": (r"(?s).*", "text"),
+    "string": (r"(?![=+@\t]|-.)[^\r\n]*", "plain text in one line; a spreadsheet might run it"),
     "number": (r"-?[0-9]+(\.[0-9]+)?", "a number"),
     "integer": (r"-?[0-9]+", "a whole number"),
     "date": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "a date such as 2020-05-01"),
@@ -49,9 +51,10 @@ def read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     """
     name = "datapackage.json"
     try:
-        described = json.loads((folder / name).read_text(encoding="utf-8"))["resources"]
+        described = json.loads(read_file(folder / name))["resources"]
         resources = {resource["name"]: resource for resource in described}
-        found = {table: _read_table(folder / resource["path"], resource["schema"]) for table, resource in resources.items()}
+        files = {table: folder / Path(resource["path"]).name for table, resource in resources.items()}
+        found = {table: _read_table(file, resources[table]["schema"]) for table, file in files.items()}
         tables = {table: rows for table, (rows, _) in found.items()}
         problems = [problem for _, problems in found.values() for problem in problems]
         for resource in [] if problems else described:
@@ -66,8 +69,7 @@ def read(folder: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
 
 def _read_table(path: Path, schema: dict) -> tuple[pd.DataFrame, list[Problem]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            return _parse_table(path.name, handle.read(), json.dumps(schema))
+        return _parse_table(path.name, read_file(path).decode("utf-8-sig"), json.dumps(schema))
     except FileNotFoundError:
         fault = f"is missing; expected at {path}"
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -5,13 +5,13 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from functools import reduce
 from pathlib import PurePosixPath
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 
 from iapt import data
@@ -27,10 +27,6 @@ STRANGERS = {
     b"<": "a web page", b"%PDF": "a PDF", b"\xd0\xcf\x11\xe0": "an Excel file in the old format .xls",
     b"Rar!": "a .rar archive, to be unpacked first", b"7z": "a .7z archive", b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16", b"{": "JSON",
 }  # fmt: skip
-
-Part = tuple[str, bytes, Callable[[], bytes]]
-"""A CSV or sheet inside a file: its name, its beginning, and the whole of it when called."""
-
 
 def gunzip(name: str, raw: bytes) -> tuple[str, bytes]:
     """The name and bytes of a file, those inside where it is a .gz."""
@@ -55,28 +51,23 @@ def unpack(name: str, raw: bytes) -> tuple[str, bytes, Layout]:
     """
     if not raw.startswith(b"PK"):
         return name, raw, recognise(name, read_header(name, raw))
-    faults: list[str] = []
+    looked_at, fitting, faults = [], [], []
     try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            workbook = "xl/workbook.xml" in archive.namelist()
-            parts = _open_workbook(name, raw) if workbook else _open_members(name, archive, faults)
-            fitting = [(part, content, layout) for part, head, content in parts if (layout := _fit(part, head))]
-            if len(fitting) == 1:
-                part, content, layout = fitting[0]
-                return part, content(), layout
+        for part, content in _open(name, raw, faults):
+            looked_at.append(part.removeprefix(f"{name}/"))
+            if layout := _fit(part, content):
+                fitting.append((part, content, layout))
     except (Refusal, data.DataError):
         raise
     except Exception as error:  # zipfile and openpyxl meet damage with errors of a dozen kinds
-        raise Refusal(name, "an archive that can be opened", _describe(error)) from None
+        raise Refusal(name, "an archive that can be opened", f"{type(error).__name__}: {error}") from None
+    if len(fitting) == 1:
+        return fitting[0]
     if faults and not fitting:
         raise Refusal(name, "an archive that can be opened", "; ".join(faults))
-    every = ", ".join(part.removeprefix(f"{name}/") for part, _, _ in parts) or "nothing of the kind"
-    what = "sheet" if workbook else "CSV or workbook"
-    raise Refusal(name, f"one {what} with the columns of a publication", f"{len(fitting)}, looking at {every}")
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    every = ", ".join(looked_at) or "nothing of the kind"
+    expected = "one CSV, workbook or sheet with the columns of a publication"
+    raise Refusal(name, expected, f"{len(fitting)}, looking at {every}")
 
 
 def _check_size(name: str, size: int) -> None:
@@ -84,43 +75,29 @@ def _check_size(name: str, size: int) -> None:
         raise Refusal(name, f"at most {LIMIT:,} bytes when unpacked", f"{size:,}")
 
 
-def _open_members(name: str, archive: zipfile.ZipFile, faults: list[str]) -> list[Part]:
-    parts: list[Part] = []
-    for member in archive.infolist():
-        path = PurePosixPath(member.filename.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in member.filename:
-            raise Refusal(name, "members inside the folder of the archive", member.filename)
-        place, kind = f"{name}/{member.filename}", path.suffix.lower()
-
-        def take(member: zipfile.ZipInfo = member, place: str = place) -> bytes:
-            _check_size(place, member.file_size)
-            return archive.read(member)
-
-        try:
-            if kind == ".csv":
-                with archive.open(member) as handle:
-                    parts.append((place, handle.read(HEAD), take))
-            elif kind == ".xlsx":
-                parts += _open_workbook(place, take())
-        except Exception as error:  # a member that cannot be opened matters only where no other one is found
-            faults.append(f"{member.filename}: {_describe(error)}")
-    return parts
-
-
-def _open_workbook(name: str, raw: bytes) -> list[Part]:
-    import openpyxl
-
+def _open(name: str, raw: bytes, faults: list[str]) -> Iterator[tuple[str, bytes]]:
+    """The CSVs and sheets in an archive or workbook, one by one; `faults` takes what cannot be opened."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        _check_size(name, sum(member.file_size for member in archive.infolist()))
-    book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
-    return [
-        (
-            f"{name}/{sheet.title.strip()}",
-            _write_rows(sheet.iter_rows(max_row=1, values_only=True)),
-            lambda sheet=sheet: _write_rows(sheet.iter_rows(values_only=True)),
-        )
-        for sheet in book.worksheets
-    ]
+        if "xl/workbook.xml" in archive.namelist():
+            _check_size(name, sum(member.file_size for member in archive.infolist()))
+            import openpyxl
+
+            book = openpyxl.load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
+            for sheet in book.worksheets:
+                yield f"{name}/{sheet.title.strip()}", _write_rows(sheet.iter_rows(values_only=True))
+            return
+        for member in archive.infolist():
+            path = PurePosixPath(member.filename.replace("\\", "/"))
+            if path.is_absolute() or ".." in path.parts or ":" in member.filename:
+                raise Refusal(name, "members inside the folder of the archive", member.filename)
+            place, kind = f"{name}/{member.filename}", path.suffix.lower()
+            try:
+                if kind in (".csv", ".xlsx"):
+                    _check_size(place, member.file_size)
+                    content = archive.read(member)
+                    yield from [(place, content)] if kind == ".csv" else _open(place, content, faults)
+            except Exception as error:  # a member that cannot be opened matters only where no other one is found
+                faults.append(f"{member.filename}: {type(error).__name__}: {error}")
 
 
 def _write_rows(rows: Iterable[tuple]) -> bytes:
@@ -154,7 +131,7 @@ def read_header(name: str, raw: bytes) -> list[str]:
     return next(csv.reader([line]), [])
 
 
-def parse(name: str, raw: bytes, columns: dict[str, str]) -> pa.Table:
+def parse(name: str, raw: bytes, columns: dict[str, str]) -> pd.DataFrame:
     """The columns of a CSV as text, named by the items that they hold, with the number of each row in `row`.
 
     The header is row 1. Rows without any value, which spreadsheets leave behind, are left out.
@@ -167,23 +144,15 @@ def parse(name: str, raw: bytes, columns: dict[str, str]) -> pa.Table:
         raw = raw.decode("cp1252", errors="replace").encode()
     names = {column: item for item, column in columns.items()}
     labels = [names.pop(column, f"{number} {column}") for number, column in enumerate(header)]
-    convert = pyarrow.csv.ConvertOptions(
-        include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())
-    )
-    for threads in (True, False):  # only in one thread does the error name the row
-        try:
-            table = pyarrow.csv.read_csv(
-                pa.BufferReader(raw),
-                pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=threads),
-                convert_options=convert,
-            )
-            break
-        except pa.ArrowInvalid as error:
-            fault = str(error).removeprefix("CSV parse error: ")[:200]
-    else:
-        raise Refusal(name, f"{len(header)} values in every row", fault)
-    table = table.append_column("row", pa.array(range(2, len(table) + 2)))
-    some = reduce(pc.or_, (pc.not_equal(pc.utf8_trim_whitespace(table[item]), "") for item in columns))
-    if not pc.any(some).as_py():
+    reading = pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=False)  # so errors name the row
+    text = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string()))
+    try:
+        table = pyarrow.csv.read_csv(pa.BufferReader(raw), reading, convert_options=text).to_pandas()
+    except pa.ArrowInvalid as error:
+        fault = str(error).removeprefix("CSV parse error: ")[:200]
+        raise Refusal(name, f"{len(header)} values in every row", fault) from None
+    table["row"] = range(2, len(table) + 2)
+    table = table[np.logical_or.reduce([table[item].str.strip() != "" for item in columns])]
+    if table.empty:
         raise Refusal(name, "rows", "column names alone")
-    return table.filter(some)
+    return table

@@ -2,8 +2,10 @@
 
 import difflib
 import re
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -54,6 +56,11 @@ def known(as_of: str | None = None, table: str = "england") -> pd.DataFrame:
 
 
 @remember
+def _codebook() -> pd.DataFrame:
+    return load()["measures"].set_index("measure")
+
+
+@remember
 def _date(name: str) -> pd.DataFrame:
     tables = load()
     cards = tables["sources"].set_index("id")[["published", "lag_days", "standing", "collection"]]
@@ -89,7 +96,7 @@ def table(
     code, measures = find_place(area), [measures] if isinstance(measures, str) else measures
     _require(frequency, periods.FREQUENCIES, "frequency")
     if code == ENGLAND:
-        columns = {name: figures(name, frequency, as_of, alone=len(measures) == 1)["value"] for name in measures}
+        columns = {name: figures(name, frequency, as_of)["value"] for name in measures}
     elif frequency != "year":
         raise ValueError(f"figures by {frequency} are held for England alone; for {area} choose the frequency year")
     else:
@@ -130,7 +137,7 @@ def groups(measures: Sequence[str], as_of: str | None = None) -> pd.DataFrame:
 def _spread(
     name: str, keys: list[str], measures: Sequence[str], as_of: str | None, partnerships: bool = False
 ) -> pd.DataFrame:
-    codebook = load()["measures"].set_index("measure")
+    codebook = _codebook()
     for measure in measures:
         _require(measure, codebook.index, "measure")
     held = known(as_of, name)
@@ -142,7 +149,7 @@ def _spread(
         first = known("latest", name)["available"].min()
         raise ValueError(f"no figures of {name} were known on {as_of}; the first are held from {first:%Y-%m-%d}")
     if name == "areas":
-        held = pd.concat([_england_years(held["measure"].unique(), as_of), held])
+        held = pd.concat([_stack(held["measure"].unique(), ["year"], as_of), held])
     wide = held.pivot(index=[*keys, "period"], columns="measure", values="value").astype(float)
     result = pd.DataFrame({measure: _derive(measure, wide, codebook) for measure in measures})
     years = periods.FinancialIndex(result.index.levels[-1])
@@ -151,10 +158,12 @@ def _spread(
     return result
 
 
-def _england_years(measures: Sequence[str], as_of: str | None) -> pd.DataFrame:
-    years = _choose(as_of, ()).query("frequency == 'year' and measure in @measures")
-    read = years["period"].map(lambda text: periods.parse(text, "year"))
-    return years[["measure", "value"]].assign(area=ENGLAND, period=read)
+def _stack(measures: Iterable[str], frequencies: Iterable[str], as_of: str | None) -> pd.DataFrame:
+    """The figures in use for England, one a row."""
+    frequencies = list(frequencies)
+    held = {(name, each): figures(name, each, as_of).dropna(subset="value") for name in measures for each in frequencies}
+    long = pd.concat(held, names=["measure", "frequency", "period"]).reset_index()
+    return long.astype({"period": object}).assign(area=ENGLAND)
 
 
 def _derive(measure: str, wide: pd.DataFrame, codebook: pd.DataFrame) -> pd.Series:
@@ -173,20 +182,12 @@ def tidy(as_of: str | None = None) -> pd.DataFrame:
     Periods are written as the NHS writes them (2023-24, 2023-24 Q3, 2023-04). For England one value a period is
     chosen among its sources as `figures` does; areas are named as in `places`.
     """
-    tables = load()
-    names, units = tables["places"].set_index("area")["name"], tables["measures"].set_index("measure")["unit"]
-    national, local = _choose(as_of, ()), known(as_of, "areas")
-    national = national.sort_values(["measure", "frequency"], key=_as_listed, kind="stable").assign(area="England")
-    local = local.assign(area=local["area"].map(names), frequency="year", basis="published")
-    local["period"] = local["period"].map(periods.write)
-    everything = pd.concat([national, local], ignore_index=True)
-    everything["unit"] = everything["measure"].map(units)
-    return everything[["area", "measure", "frequency", "period", "value", "unit", "basis", "source"]]
-
-
-def _as_listed(column: pd.Series) -> pd.Series:
-    order = load()["measures"]["measure"] if column.name == "measure" else list(periods.FREQUENCIES)
-    return column.map({name: number for number, name in enumerate(order)})
+    national, local = _stack(_codebook().index, periods.FREQUENCIES, as_of), known(as_of, "areas")
+    every = pd.concat([national, local.assign(frequency="year", basis="published")], ignore_index=True)
+    every["area"] = every["area"].map(load()["places"].set_index("area")["name"])
+    every["unit"] = every["measure"].map(_codebook()["unit"])
+    every["period"] = every["period"].map(periods.write)
+    return every[["area", "measure", "frequency", "period", "value", "unit", "basis", "source"]]
 
 
 def comparable_from(frequency: str = "year") -> pd.Period:
@@ -196,12 +197,6 @@ def comparable_from(frequency: str = "year") -> pd.Period:
     """
     cuts = load()["breaks"].query("cut == 'yes'")["period"]
     return periods.parse(max(cuts), "month").asfreq(periods.FREQUENCIES[frequency])
-
-
-def unbroken(y: pd.Series) -> pd.Series:
-    """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
-    held = y.loc[: y.last_valid_index()]
-    return held[held.isna()[::-1].cumsum()[::-1] == 0]
 
 
 # ---------------------------------------------------------------- choosing
@@ -217,107 +212,103 @@ def series(measure: str, frequency: str, as_of: str | None = None) -> pd.Series:
     return table([measure], frequency, as_of)[measure]
 
 
-def figures(
-    measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = (), alone: bool = False
-) -> pd.DataFrame:
+def figures(measure: str, frequency: str, as_of: str | None = None, *, without: tuple[str, ...] = ()) -> pd.DataFrame:
     """The figures of one measure with their origin: value, basis, source, collection, rounded_to and why.
 
     Where several figures exist for a period the first of these is used: official statistics; the sum of the
     official months where all of them exist (or a rate from official counts); official statistics printed
     rounded; a statement quoting them; somebody else quoting them. Within one kind the latest published
     counts, so that revisions replace what they revise. `basis` is `published`, `sum of months` or
-    `from counts`; `without` leaves out sources, to ask what is known independently of them. `alone` gives the
-    same, more quickly where a vintage is asked for one measure.
+    `from counts`; `without` leaves out sources, to ask what is known independently of them.
     """
-    _require(measure, load()["measures"]["measure"].tolist(), "measure")
+    _require(measure, _codebook().index, "measure")
     _require(frequency, periods.FREQUENCIES, "frequency")
-    chosen = _choose(as_of, without, _list_parts(measure) if alone else None)
-    chosen = chosen[(chosen["measure"] == measure) & (chosen["frequency"] == frequency)]
-    chosen.index = periods.index([periods.parse(text, frequency) for text in chosen["period"]], frequency)
-    whole = pd.period_range(chosen.index[0], chosen.index[-1]) if len(chosen) else []
-    columns = ["value", "basis", "source", "collection", "rounded_to", "why"]
-    return chosen[columns].reindex(periods.index(whole, frequency))
+    return _explain_all(measure, frequency, day(as_of), without)
 
 
-KEY = ["measure", "frequency", "period"]
-"""What one value is chosen for."""
+class Figure(NamedTuple):
+    """A figure for one period. Of several the one with the lowest `rank` is used, then the latest `available`."""
+
+    value: float
+    basis: str
+    source: str
+    collection: str
+    rounded_to: float
+    rank: int
+    available: pd.Timestamp
 
 
-def _list_parts(measure: str) -> frozenset[str]:
-    """A measure and all that it is computed from, for `_choose`."""
-    codebook = load()["measures"].set_index("measure")[["numerator", "denominator"]]
-    return frozenset([measure]).union(*map(_list_parts, filter(None, codebook.loc[measure])))
+COLUMNS = {"value": float, "basis": "str", "source": "str", "collection": "str", "rounded_to": float}
 
 
 @remember
-def _choose(as_of: str | None, without: tuple[str, ...], parts: frozenset[str] | None = None) -> pd.DataFrame:
-    """The figure in use for every measure (or those in `parts`), frequency and period as the tables write it, and why.
-
-    Counts are chosen first, then the differences of those in use, then rates of both.
-    """
-    codebook = load()["measures"].set_index("measure")
-    held = known(as_of).assign(period=load()["england"]["period"])
-    if parts:
-        held, codebook = held[held["measure"].isin(parts)], codebook.loc[codebook.index.isin(parts)]
-    published = _rank_published(held[~held["source"].isin(without)], codebook["kind"])
-    sums, chosen = _sum_months(published, codebook["kind"]), pd.DataFrame()
-    for kinds in (("flow", "stock", "average"), ("difference",), ("rate",)):
-        made = codebook[codebook["kind"].isin(kinds)]
-        counted = [_count(made, chosen)] if len(chosen) and len(made) else []
-        derived = pd.concat([sums[sums["measure"].isin(made.index)], *counted])
-        preferred = (derived["basis"] == "sum of months") != (derived["frequency"] == "year")
-        derived = derived[preferred | ~derived.duplicated(KEY, keep=False)]
-        candidates = _order(pd.concat([published[published["measure"].isin(made.index)], derived], ignore_index=True))
-        used = candidates.drop_duplicates(KEY)
-        of_one = groupby(candidates.itertuples(), lambda row: (row.measure, row.frequency, row.period))
-        used = used.assign(why=[_explain(list(group)) for _, group in of_one])
-        chosen = pd.concat([chosen, used], ignore_index=True)
-    return chosen.sort_values(KEY, ignore_index=True)
+def _explain_all(measure: str, frequency: str, limit: pd.Timestamp | None, without: tuple[str, ...]) -> pd.DataFrame:
+    held = {periods.parse(text, frequency): found for text, found in _rank(measure, frequency, limit, without).items()}
+    index = periods.index(pd.period_range(min(held), max(held)) if held else [], frequency)
+    used = [held[period][0] if period in held else None for period in index]
+    columns = {name: pd.Series([getattr(figure, name, None) for figure in used], index, kind) for name, kind in COLUMNS.items()}
+    why = pd.Series([_explain(held[period]) if period in held else None for period in index], index, "str")
+    return pd.DataFrame(columns | {"why": why}, index)
 
 
-def _order(candidates: pd.DataFrame) -> pd.DataFrame:
-    return candidates.sort_values([*KEY, "rank", "available", "source"], ascending=[True] * 4 + [False, True])
+@remember
+def _rank(measure: str, frequency: str, limit: pd.Timestamp | None, without: tuple[str, ...]) -> Mapping:
+    """The figures of a measure that were known on a day, by period as the tables write it; the first is in use."""
+    made = _codebook().loc[measure]
+    held = {
+        period: [figure for figure in found if (limit is None or figure.available <= limit) and figure.source not in without]
+        for period, found in _published().get((measure, frequency), {}).items()
+    }
+    counted, summed = {}, {}
+    if made["numerator"] and made["denominator"]:
+        counted = _count(made["kind"], *(_rank(made[of], frequency, limit, without) for of in ("numerator", "denominator")))
+    if made["kind"] in ("flow", "difference") and frequency != "month":
+        summed = _sum_months(frequency, _rank(measure, "month", limit, without))
+    for period, figure in (summed | counted if frequency == "year" else counted | summed).items():
+        held.setdefault(period, []).append(figure)
+    order = lambda figure: (figure.rank, -figure.available.value, figure.source)
+    return MappingProxyType({period: sorted(found, key=order) for period, found in held.items() if found})
 
 
-def _require(value: str, allowed: Sequence[str] | dict, what: str) -> None:
-    if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, 1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        known = ", ".join(allowed) if len(allowed) < 10 else f"the {len(allowed)} in data/{what}s.csv"
-        raise ValueError(f"unknown {what} {value!r}; {hint}Known: {known}")
+@remember
+def _published() -> Mapping[tuple[str, str], dict[str, list[Figure]]]:
+    """All published figures for England by measure and frequency, then by period."""
+    table, kinds = known(), _codebook()["kind"]
+    exact = table["measure"].map(kinds).isin(["rate", "average"]).map({True: 0, False: EXACT_TO})
+    rank = table["standing"].map({"official": 0, "statement": 3, "secondary": 4})
+    rank = rank.mask((rank == 0) & (table["rounded_to"] > exact), 2)
+    table = table.assign(period=load()["england"]["period"], basis="published", rank=rank)
+    held: dict = {}
+    columns = (table[name].tolist() for name in ("measure", "frequency", "period", *Figure._fields))
+    for measure, frequency, period, *figure in zip(*columns):
+        held.setdefault((measure, frequency), {}).setdefault(period, []).append(Figure(*figure))
+    return MappingProxyType(held)
 
 
-def _rank_published(held: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    exact = held["measure"].map(kinds).isin(["rate", "average"]).map({True: 0, False: EXACT_TO})
-    rank = held["standing"].map({"official": 0, "statement": 3, "secondary": 4})
-    rank = rank.mask((rank == 0) & (held["rounded_to"] > exact), 2)
-    return held[[*KEY, "value", "source", "collection", "rounded_to", "available"]].assign(basis="published", rank=rank)
+def _sum_months(frequency: str, months: Mapping[str, list[Figure]]) -> dict[str, Figure]:
+    """Quarters or years of which all months are official statistics."""
+    parts: dict[str, list[Figure]] = {}
+    for month, found in sorted(months.items()):
+        official = [figure for figure in found if figure.basis == "published" and figure.rank in (0, 2)]
+        if official:
+            parts.setdefault(_whole(month, frequency), []).append(official[0])
+    return {
+        period: _derive_figure(sum(month.value for month in found), "sum of months", found)
+        for period, found in parts.items()
+        if len(found) == {"quarter": 3, "year": 12}[frequency]
+    }
 
 
-def _sum_months(published: pd.DataFrame, kinds: pd.Series) -> pd.DataFrame:
-    """Quarters and years of which all months are official statistics."""
-    months = published[(published["frequency"] == "month") & published["rank"].isin([0, 2])]
-    months = months[months["measure"].map(kinds).isin(["flow", "difference"])]
-    months = _order(months).drop_duplicates(KEY)
-    sums = []
-    for frequency, length in (("quarter", 3), ("year", 12)):
-        code = periods.FREQUENCIES[frequency]
-        whole = {text: periods.write(pd.Period(text).asfreq(code)) for text in months["period"].unique()}
-        grouped = months.assign(period=months["period"].map(whole), frequency=frequency).groupby(KEY)
-        summed = grouped.agg(
-            value=("value", "sum"), size=("value", "size"), source=("source", _join), collection=("collection", _join)
-        )
-        sums.append(summed[summed["size"] == length].drop(columns="size").reset_index())
-    return _mark_derived(pd.concat(sums), "sum of months")
+@cache
+def _whole(month: str, frequency: str) -> str:
+    return periods.write(periods.parse(month, "month").asfreq(periods.FREQUENCIES[frequency]))
 
 
-def _count(made: pd.DataFrame, chosen: pd.DataFrame) -> pd.DataFrame:
+def _count(kind: str, top: Mapping[str, list[Figure]], bottom: Mapping[str, list[Figure]]) -> dict[str, Figure]:
     """Rates or differences of the counts in use for the same period."""
-    made, counts = made[["kind", "numerator", "denominator"]].reset_index(), chosen.rename(columns={"measure": "part"})
-    top, bottom = (made.merge(counts, left_on=part, right_on="part") for part in ("numerator", "denominator"))
-    both = top.merge(bottom[[*KEY, "value"]], on=KEY, suffixes=("", "_of"))
-    both["value"] = combine(made["kind"].iloc[0], both["value"], both["value_of"])
-    return _mark_derived(both, "from counts")
+    both = sorted(top.keys() & bottom.keys())
+    values = combine(kind, *(pd.Series([held[period][0].value for period in both]) for held in (top, bottom)))
+    return {period: _derive_figure(value, "from counts", [top[period][0]]) for period, value in zip(both, values)}
 
 
 def combine(kind: str, numerator: pd.Series, denominator: pd.Series) -> pd.Series:
@@ -326,16 +317,12 @@ def combine(kind: str, numerator: pd.Series, denominator: pd.Series) -> pd.Serie
     return numerator - denominator if kind == "difference" else 100 * numerator / denominator
 
 
-def _mark_derived(table: pd.DataFrame, basis: str) -> pd.DataFrame:
-    table = table[[*KEY, "value", "source", "collection"]]
-    return table.assign(basis=basis, rounded_to=float("nan"), available=pd.NaT, rank=1)
+def _derive_figure(value: float, basis: str, parts: Sequence[Figure]) -> Figure:
+    sources, collections = ("; ".join(dict.fromkeys(held)) for held in zip(*(part[2:4] for part in parts)))
+    return Figure(value, basis, sources, collections, float("nan"), 1, pd.NaT)
 
 
-def _join(values: pd.Series) -> str:
-    return "; ".join(dict.fromkeys(values))
-
-
-def _explain(candidates: list[tuple]) -> str:
+def _explain(candidates: Sequence[Figure]) -> str:
     used, *others = candidates
     kinds = {0: "official statistics", 1: used.basis, 2: "official, rounded", 3: "statement", 4: "secondary source"}
     rest = [
@@ -348,13 +335,20 @@ def _explain(candidates: list[tuple]) -> str:
     return why + (f"; not used: {', '.join(rest)}" if rest else "")
 
 
+def _require(value: str, allowed: Sequence[str] | dict, what: str) -> None:
+    if value not in allowed:
+        near = difflib.get_close_matches(str(value), allowed, 1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        known = ", ".join(allowed) if len(allowed) < 10 else f"the {len(allowed)} in data/{what}s.csv"
+        raise ValueError(f"unknown {what} {value!r}; {hint}Known: {known}")
+
+
 # ---------------------------------------------------------------- what goes with the figures
 
 
-@remember
 def label(measure: str) -> str:
     """The name of a measure for people. Raises KeyError for an unknown one."""
-    return dict(zip(load()["measures"]["measure"], load()["measures"]["label"]))[measure]
+    return _codebook().at[measure, "label"]
 
 
 @remember
@@ -388,8 +382,7 @@ def _read_targets(measure: str, as_of: str | None) -> pd.DataFrame:
 def breaks(measure: str, frequency: str) -> pd.DataFrame:
     """Breaks that concern a measure: `period` is the first one on the new basis, with label, cut and description."""
     table = load()["breaks"]
-    outcomes = load()["measures"].set_index("measure").at[measure, "topic"] == "outcomes"
-    table = table[(table["affects"] == "all") | outcomes].copy()
+    table = table[(table["affects"] == "all") | (_codebook().at[measure, "topic"] == "outcomes")].copy()
     table["period"] = [periods.parse(text, "month").asfreq(periods.FREQUENCIES[frequency]) for text in table["period"]]
     return table.reset_index(drop=True)
 

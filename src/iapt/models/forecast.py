@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
-from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -80,7 +79,8 @@ def forecast(
     expected and found. What is repaired, or questionable, is in `.notes`.
     """
     y = check_series(y)
-    horizon, draws = check_count(horizon, "horizon"), check_count(draws, "draws")
+    if horizon < 1 or draws < 1:
+        raise ValueError(f"horizon and draws must be at least 1, found {horizon} and {draws}")
     members, beside = check_members(members, beside)
     period, z, n = PERIODS_A_YEAR[y.index.freqstr.split("-")[0]], np.log(y.to_numpy()), len(y)
     notes: list[str] = warn_of_cuts(y)
@@ -110,6 +110,12 @@ def forecast(
     names = tuple(map(name_of, members))
     pooled = tuple(name for name in names if name not in REFERENCES) or names
     return Forecast(y, index, paths, pooled, tuple(notes))
+
+
+def unbroken(y: pd.Series) -> pd.Series:
+    """The stretch of a series since its last gap, up to its last value: what a forecast can look at."""
+    held = y.loc[: y.last_valid_index()]
+    return held[held.isna()[::-1].cumsum()[::-1] == 0]
 
 
 def warn_of_cuts(y: pd.Series) -> list[str]:
@@ -142,18 +148,6 @@ class Forecast:
     def paths(self) -> np.ndarray:
         """The draws of all pooled members together, (members x draws, horizon)."""
         return np.concatenate([self.member_paths[name] for name in self.pooled])
-
-    @property
-    def median(self) -> pd.Series:
-        """The value each period is as likely to exceed as not."""
-        return pd.Series(np.median(self.paths, axis=0), self.index, name="median")
-
-    def interval(self, level: float) -> pd.DataFrame:
-        """Prediction interval: each period's outturn lies inside with probability `level`."""
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie between 0 and 1, such as 0.8; found {level!r}")
-        bounds = np.quantile(self.paths, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return pd.DataFrame(bounds.T, self.index, ["lower", "upper"])
 
     def total(self, periods: pd.Period | Sequence[pd.Period], member: str = "pool") -> np.ndarray:
         """Draws of the sum over `periods`, of the pool or of one member; observed ones count as known.
@@ -218,18 +212,9 @@ def name_months(first: pd.Period, last: pd.Period) -> str:
     return " to ".join(dict.fromkeys(f"{end:%B %Y}" for end in (first.start_time, last.end_time)))
 
 
-def check_count(value: int, name: str) -> int:
-    """`value` as an int of at least one; TypeError or ValueError otherwise."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a whole number, found {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, found {value}")
-    return int(value)
-
-
 def check_target(target: float) -> None:
-    """Raise ValueError unless `target` is a finite number."""
-    if not isinstance(target, Real) or not np.isfinite(target):
+    """Raise ValueError unless `target` is finite: nothing is ever at least a missing number."""
+    if not np.isfinite(target):
         raise ValueError(f"target must be a finite number, found {target!r}")
 
 

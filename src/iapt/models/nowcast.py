@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from iapt.models.forecast import FEWEST_VALUES, Forecast, forecast
+from iapt.models.forecast import FEWEST_VALUES, Forecast, forecast, unbroken
 from iapt.models.scores import score_steps
 
 MEMBERS = ("theta", "damped")
@@ -30,12 +30,6 @@ def _bank_holidays(first: int, last: int) -> np.ndarray:
     return np.array(sorted(country_holidays("GB", subdiv="ENG", years=range(first, last + 1))), "datetime64[D]")
 
 
-def since_gap(y: pd.Series) -> pd.Series:
-    """The latest stretch of a series without missing values, those at its end left out."""
-    y = y.loc[: y.last_valid_index()]
-    return y[y.isna().iloc[::-1].cumsum().iloc[::-1] == 0]
-
-
 def nowcast(months: pd.Series, *, draws: int = 5000, seed: int = 20200501) -> Forecast:
     """The rest of the financial year in which the first unknown month lies; its `total` is that of the whole year.
 
@@ -48,7 +42,7 @@ def nowcast(months: pd.Series, *, draws: int = 5000, seed: int = 20200501) -> Fo
     """
     if not isinstance(months.index, pd.PeriodIndex) or months.index.freqstr != "M":
         raise ValueError("months must be a monthly series with a PeriodIndex of frequency M")
-    y = since_gap(months)
+    y = unbroken(months)
     year = (y.index[-1] + 1).asfreq("Y-MAR")
     if y.index[0] > year.asfreq("M", "start") and y.index[-1] >= year.asfreq("M", "start"):
         raise ValueError(f"{y.index[0] - 1} is missing, so the total of the year to March {year.year} cannot be told")
@@ -85,7 +79,7 @@ def score_nowcasts(
         for known in after:
             past = months[: inside.index[0] + known - 1]
             totals["months per working day"] = nowcast(past, draws=draws).total(year)
-            repeated = _repeat_last_year(since_gap(past), 12 - known, inside.iloc[:known].sum())
+            repeated = _repeat_last_year(unbroken(past), 12 - known, inside.iloc[:known].sum())
             totals["same months of last year"] = repeated
             if known % 3 == 0 or "pool on quarters" not in totals:
                 totals["pool on quarters"] = _pool(quarters, past.index[-1], year, draws)
@@ -100,7 +94,7 @@ def score_nowcasts(
 
 def _pool(y: pd.Series, last: pd.Period, year: pd.Period, draws: int) -> np.ndarray | None:
     """Totals of the year by the pool, from the periods of `y` that ended by the month `last`."""
-    y = since_gap(y[y.index.asfreq("M", "end") <= last])
+    y = unbroken(y[y.index.asfreq("M", "end") <= last])
     parts = pd.period_range(year.asfreq(y.index.freq, "start"), year.asfreq(y.index.freq, "end"))
     if len(y) < FEWEST_VALUES or (len(parts) > 1 and parts[0] < y.index[0]):
         return None

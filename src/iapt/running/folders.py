@@ -18,15 +18,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from iapt import locks, runs
-from iapt.paths import REPORTS
+from iapt.paths import REPORTS, read_file
 from iapt.running import reports
 from iapt.running.failures import describe_trouble
 from iapt.site import PAGES
 
 RECORD = "site.json"
 """The file in the folder that lists the pages around the reports with their digests."""
-MARKS = (b"<!-- written by iapt report -->", b'<meta name="generator" content="iapt report">')
-"""What pages of ours that are in no record, such as the gallery that git keeps, have near their top."""
+MARKS = (b"<!-- written by iapt report -->", b'<meta name="generator" content="iapt report">', b'{\n "of": "')
+"""What pages of ours that are in no record, such as the gallery that git keeps, and records have near their top."""
+STAGING = ".iapt-staging-"
+"""How the names of the folders begin in which reports are made."""
 NOBODYS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """Files that systems leave in folders."""
 
@@ -46,7 +48,7 @@ def own(out: Path) -> Iterator[None]:
         try:
             out.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locks.hold(out, wait))
-            for left in out.glob(".staging-*"):
+            for left in out.glob(f"{STAGING}*"):
                 _clear(left, out)
         except OSError as error:
             raise runs.RunError(describe_trouble(error, out)) from None
@@ -94,7 +96,7 @@ def _list_ours(folder: Path) -> set[str]:
 def make_staging(out: Path) -> Path:
     """A new folder beside the reports with an empty `report` in it. Raises RunError where it cannot be written."""
     try:
-        staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=out))
+        staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
         (staging / "report").mkdir()
     except OSError as error:
         raise runs.RunError(describe_trouble(error, out)) from None
@@ -198,7 +200,7 @@ def _clear(left: Path, out: Path) -> None:
 def read_record(out: Path) -> dict:
     """The digests of the pages around the reports, and what they were made `of`; empty where there is no record."""
     with suppress(OSError, ValueError, KeyError, TypeError):
-        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
+        record = json.loads(read_file(out / RECORD))
         if isinstance(record["pages"], dict) and isinstance(record["of"], str):
             return record
     return {"pages": {}, "of": ""}
@@ -213,8 +215,8 @@ def are_pages_current(out: Path, of: str) -> bool:
 def refuse_pages(out: Path, paths: Iterable[str]) -> None:
     """Raises RunError where a page around the reports would replace a file that iapt has not written."""
     listed = read_record(out)["pages"]
-    for path in (out / path for path in paths if path not in listed):
-        if path.is_dir() or (path.exists() and not any(mark in path.read_bytes()[:500] for mark in MARKS)):
+    for path in (out / path for path in [RECORD, *paths] if path not in listed):
+        if path.exists() and not (path.is_file() and any(mark in path.read_bytes()[:500] for mark in MARKS)):
             raise runs.RunError(f"{path} was not written by iapt; move it, or choose another place with --out")
 
 

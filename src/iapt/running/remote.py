@@ -28,7 +28,7 @@ def choose_local(place: str) -> Path:
     """The folder in which reports for a place are made: the place itself, or a folder of its own under results/."""
     if is_remote(place):
         return RESULTS / "remote" / quote(place, safe="")
-    return Path(place.removeprefix(HERE)).expanduser()
+    return Path(place.removeprefix(f"{HERE}localhost").removeprefix(HERE)).expanduser()
 
 
 def check(place: str) -> None:

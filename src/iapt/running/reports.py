@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iapt import runs
+from iapt.paths import read_file
 from iapt.running import execution
 
 
@@ -136,7 +137,7 @@ def read_state(report: Path) -> dict | None:
     """What a folder's `run.json` says; None where the folder is no report of ours."""
     kinds = {"run": dict, "fingerprint": dict, "prose": str, "links": list, "files": dict}
     try:
-        state = json.loads((report / "run.json").read_text(encoding="utf-8"))
+        state = json.loads(read_file(report / "run.json"))
         return state if all(isinstance(state[name], kind) for name, kind in kinds.items()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

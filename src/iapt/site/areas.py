@@ -9,16 +9,16 @@ from iapt import data, runs, words
 from iapt.site import OF_AREAS, about, links, pages
 
 MEASURES = {
-    "referrals_received": ("Referrals received", "{:,.0f}"),
-    "finished_course": ("Finished courses", "{:,.0f}"),
-    "referrals_per_1000": ("Referrals per 1,000 adults", "{:.1f}"),
-    "finished_per_1000": ("Finished courses per 1,000 adults", "{:.1f}"),
-    "finished_per_100": ("Finished courses per 100 referrals", "{:.1f}"),
+    "recovery_rate": ("Recovery rate", "{:.1f}%"),
     "waited_under_6_weeks_rate": ("First treatment within 6 weeks", "{:.1f}%"),
     "finished_second_treatment_over_90_days_rate": ("Second treatment after over 90 days", "{:.1f}%"),
-    "recovery_rate": ("Recovery rate", "{:.1f}%"),
+    "finished_per_100": ("Finished courses per 100 referrals", "{:.1f}"),
     "reliable_recovery_rate": ("Reliable recovery rate", "{:.1f}%"),
     "reliable_improvement_rate": ("Reliable improvement rate", "{:.1f}%"),
+    "referrals_per_1000": ("Referrals per 1,000 adults", "{:.1f}"),
+    "finished_per_1000": ("Finished courses per 1,000 adults", "{:.1f}"),
+    "referrals_received": ("Referrals received", "{:,.0f}"),
+    "finished_course": ("Finished courses", "{:,.0f}"),
 }
 """What the pages show of every area: the name and the format of each measure."""
 MAPPED = (

@@ -49,18 +49,8 @@ def write() -> dict[str, bytes]:
         "Measures": measures.set_axis(["Measure", "Unit", "Definition"], axis=1),
         "Sources": sources,
     }
-    csv = {"figures.csv": write_csv(figures), "sources.csv": write_csv(sources)}
+    csv = {f"{name}.csv": words.write_csv(held, 15).encode() for name, held in (("figures", figures), ("sources", sources))}
     return {"figures.xlsx": write_workbook(sheets)} | csv
-
-
-def neutralise(cell: object) -> object:
-    """A cell that a spreadsheet will not run: text that begins like a formula gets an apostrophe before it."""
-    return f"'{cell}" if isinstance(cell, str) and re.match(r"[=+@\t\r-]", cell) else cell
-
-
-def write_csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV, its numbers as numbers."""
-    return table.map(neutralise).to_csv(index=False, float_format="%.15g", lineterminator="\n").encode()
 
 
 def write_workbook(sheets: dict[str, pd.DataFrame]) -> bytes:
@@ -73,7 +63,7 @@ def write_workbook(sheets: dict[str, pd.DataFrame]) -> bytes:
             widest = max(len(column), *(len(str(cell)) for cell in table[column].head(200)))
             sheet.column_dimensions[openpyxl.utils.get_column_letter(place)].width = min(60, widest + 2)
         sheet.append(list(table.columns))
-        for row in table.astype(object).where(table.notna(), None).map(neutralise).itertuples(index=False):
+        for row in table.astype(object).where(table.notna(), None).map(words.neutralise).itertuples(index=False):
             sheet.append(row)
     written, fixed = io.BytesIO(), io.BytesIO()
     book.save(written)

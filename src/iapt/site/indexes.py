@@ -16,7 +16,7 @@ OTHERS = "Made with other settings"
 """The group of reports that are not on the list of runs."""
 TITLE = "NHS talking therapies in England: how many start, wait, finish and recover"
 ABOUT = (
-    "How many people start NHS talking therapies in England, how long they wait and how many recover: "
+    "How many referrals start NHS talking therapies in England, how long they wait and how many recover: "
     "official figures, targets and forecasts, with their sources."
 )
 
@@ -25,7 +25,7 @@ ABOUT = (
 def headline() -> str:
     """The answer of the whole project in two sentences of Markdown."""
     outturn = data.series("started_treatment", "year")[GOAL]
-    quarters = data.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
+    quarters = models.unbroken(data.series("started_treatment", "quarter", "2020-05-01")["2013-14":])
     horizon = (GOAL.asfreq("Q-MAR", "end") - quarters.index[-1]).n
     chance = models.forecast(quarters, horizon).reach(LAST_TARGET, GOAL)["pool"].round(2)
     return (

@@ -77,10 +77,10 @@ def link_names(text: str, pages: dict[str, str], root: str) -> str:
     """The HTML of a table with the names of areas linked to their pages."""
 
     def refer(found: re.Match) -> str:
-        page = pages.get(found[1])
-        return f'<td><a href="{root}{page}/index.html">{found[1]}</a></td>' if page else found[0]
+        page = pages.get(found[2])
+        return f'{found[1]}<a href="{root}{page}/index.html">{found[2]}</a></td>' if page else found[0]
 
-    return re.sub(r"<td>([^<]+)</td>", refer, text) if pages else text
+    return re.sub(r"(<td[^>]*>)([^<]+)</td>", refer, text) if pages else text
 
 
 def refer_to_area(code: str, there: list[str], root: str) -> str:

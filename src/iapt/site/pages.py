@@ -10,6 +10,7 @@ import html
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import jinja2
@@ -111,11 +112,13 @@ def _read_frame() -> tuple[str, str]:
 
 
 def describe_vintage(run: runs.Run) -> str:
-    """Of when the figures of a run are: its vintage, and the newest year where its figures are of areas or groups."""
+    """Of when the figures of a run are: its vintage, and the newest year where figures of it come out once a year."""
     as_of = run.values()["as_of"]
     known, table = capitalise(words.vintage(as_of)), ANNUAL.get(run.notebook.stem)
-    newest = find_newest(table, as_of) if table else ""
-    return f"{known.partition(',')[0]}, to {newest}" if newest else known
+    newest = find_newest(table or "areas", as_of) if table or "areas" in run.data else ""
+    if not newest:
+        return known
+    return f"{known.partition(',')[0]}, to {newest}" if table else f"{known}; annual reports to {newest}"
 
 
 @data.remember
@@ -195,8 +198,15 @@ def finish(parts: list[dict], folder: str, there: list[str]) -> list[dict]:
 
 
 def mend_table(text: str) -> str:
-    """The HTML of a table whose caption stays whole when it scrolls; long words can be broken, dates cannot."""
-    text = re.sub(r"(?<=<td>)(\d{4})-(\d\d)-(\d\d)(?=</td>)", "\\1\u2011\\2\u2011\\3", text)
+    """The HTML of a table whose caption stays whole when it scrolls; long words can be broken, dates cannot.
+
+    Where a cell holds much text, each says the name of its column, for a telephone that shows rows as lists.
+    """
+    if re.search(r"<td>[^<]{90,}", text):
+        heads = cycle(re.findall(r"<th(?=[ >])[^>]*>(.*?)</th>", text))
+        text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-head="{next(heads)}"', text)
+        text = text.replace('class="table"', 'class="table prose"')
+    text = re.sub(r"(?<=>)(\d{4})-(\d\d)-(\d\d)(?=</td>)", "\\1\u2011\\2\u2011\\3", text)
     text = re.sub(r"<caption>(.*?)</caption>", r"<caption><span>\1</span></caption>", text)
     give_way = lambda word: re.sub(r"([/_.-])(?=\w)", r"\1<wbr>", word[0])
     return re.sub(r"[^\s<>]{25,}(?=[^<>]*<)", give_way, text)

@@ -87,7 +87,8 @@ if (compare) {
     const power = 10 ** Math.floor(Math.log10(rough)), step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough);
     const start = Math.floor(low / step) * step, end = Math.ceil(high / step) * step || step;
     const digits = high >= 1000 ? 0 : 1;
-    const write = (value) => value === null ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    const mark = measure.value.endsWith("_rate") ? "%" : "";
+    const write = (value) => value === null ? "–" : value.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits }) + mark;
     const wide = drawing.clientWidth, each = (wide - 104) / Math.max(1, years.length - 1);
     const x = (index) => 64 + index * each, y = (value) => 310 - (value - start) / (end - start) * 280;
     const label = measure.selectedOptions[0].textContent, title = `${label}, ${lines.map((line) => line.name).join("; ")}`;
@@ -141,6 +142,5 @@ if (compare) {
   });
   addEventListener("hashchange", read);
   addEventListener("resize", draw);
-  if (!/^#[\w]+:/.test(location.hash)) measure.value = "recovery_rate";
   read();
 }

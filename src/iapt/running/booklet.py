@@ -7,8 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from iapt import runs
-from iapt import words
+from iapt import runs, words
+from iapt.running.child import end_family
 from iapt.site import about, indexes, pages
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -58,9 +58,14 @@ def _print(browser: str, text: str) -> bytes:
         page.write_text(text, encoding="utf-8")
         options = ["--headless", *QUIET, f"--user-data-dir={folder}/profile", "--no-pdf-header-footer"]
         options += ["--generate-pdf-document-outline", f"--print-to-pdf={printed}"]
-        done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, timeout=PATIENCE)
-        if done.returncode or not printed.exists():
-            raise BrowserError(f"{browser} could not print: {done.stderr.strip()[-300:]}")
+        command, quiet = [browser, *options, page.as_uri()], {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        with subprocess.Popen(command, text=True, start_new_session=True, **quiet) as process:
+            try:
+                said = process.communicate(timeout=PATIENCE)[1]
+            finally:
+                end_family(process.pid)
+        if process.returncode or not printed.exists():
+            raise BrowserError(f"{browser} could not print: {said.strip()[-300:]}")
         return printed.read_bytes()
 
 

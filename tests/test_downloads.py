@@ -18,6 +18,8 @@ from iapt.data.publications import Refusal
 
 MONTH = NEXT
 SOUND = change(month=MONTH)
+KEPT = len(SOUND) // 2 // downloads.CHUNK * downloads.CHUNK
+"""What of the first half of the file is kept when the server breaks off after it."""
 SHA = hashlib.sha256(SOUND).hexdigest()
 
 
@@ -37,7 +39,7 @@ class Server(http.server.ThreadingHTTPServer):
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         answers, requests = self.server.answers, self.server.requests
-        requests.append(self.path)
+        requests.append((self.path, self.headers.get("Range")))
         answers[min(len(requests), len(answers)) - 1](self)
 
     def reply(self, status: int, content: bytes, *, stated: int | None = None, **headers: str) -> None:
@@ -70,6 +72,16 @@ def web_page(request: Handler) -> None:
 
 def half(request: Handler) -> None:
     request.reply(200, SOUND[: len(SOUND) // 2], stated=len(SOUND))
+
+
+def half_with_rest_on_offer(request: Handler) -> None:
+    request.reply(200, SOUND[: len(SOUND) // 2], stated=len(SOUND), Accept_Ranges="bytes", ETag='"1"')
+
+
+def rest(request: Handler) -> None:
+    start = int(request.headers["Range"].removeprefix("bytes=").rstrip("-"))
+    assert request.headers["If-Range"] == '"1"'
+    request.reply(206, SOUND[start:], Content_Range=f"bytes {start}-{len(SOUND) - 1}/{len(SOUND)}")
 
 
 def slow(request: Handler) -> None:
@@ -155,11 +167,13 @@ def test_a_dry_run_fetches_and_writes_nothing_to_the_data(held, tmp_path):
 @pytest.mark.parametrize(
     ("answers", "requests"),
     [
-        ([broken, broken, ok], 3),
-        ([half, ok], 2),
-        ([slow, ok], 2),
+        ([broken, broken, ok], [None] * 3),
+        ([half, ok], [None] * 2),
+        ([half_with_rest_on_offer, rest], [None, f"bytes={KEPT}-"]),
+        ([half_with_rest_on_offer, ok], [None, f"bytes={KEPT}-"]),
+        ([slow, ok], [None] * 2),
     ],
-    ids=["500 then fine", "cut off", "slow then fine"],
+    ids=["500 then fine", "cut off", "cut off, resumed", "cut off, resumption refused", "slow then fine"],
 )
 def test_a_failing_server_is_tried_again(held, tmp_path, server, monkeypatch, answers, requests):
     if slow in answers:
@@ -167,7 +181,7 @@ def test_a_failing_server_is_tried_again(held, tmp_path, server, monkeypatch, an
     server.answers = answers
     path = downloads.download(server.address, SHA)
     assert path.read_bytes() == SOUND and cached(tmp_path) == [path]
-    assert len(server.requests) == requests
+    assert [asked for _, asked in server.requests] == requests
 
 
 FAILURES = {
@@ -245,13 +259,13 @@ def test_a_redirect_from_the_internet_to_this_machine_is_not_followed(held, serv
     server.answers = [redirect, ok]
     assert cli.main(["fetch"]) == 2
     assert "found a redirect to /elsewhere.csv, an address that is not public" in capsys.readouterr().err
-    assert server.requests == ["/AB/C123/month%20v2.csv"]
+    assert [path for path, _ in server.requests] == ["/AB/C123/month%20v2.csv"]
 
 
 def test_a_redirect_from_a_listed_address_on_this_machine_is_followed(held, server):
     server.answers = [redirect, ok]
     assert cli.main(["fetch"]) == 0
-    assert server.requests[1] == "/elsewhere.csv"
+    assert server.requests[1][0] == "/elsewhere.csv"
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import difflib
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -27,7 +28,7 @@ TOGETHER = 1800
 """Seconds that all downloads of a call may take together, whatever the servers do."""
 
 CHUNK = 1 << 14
-"""Bytes written at a time."""
+"""Bytes written at a time; of a download that breaks off at most so many are lost."""
 
 HEADERS = {"User-Agent": "iapt", "Accept-Encoding": "identity"}
 
@@ -116,8 +117,9 @@ def download(address: str, sha256: str | None) -> Path:
     if ".." in name.split("/"):
         raise Refusal(address, "an address without ..", name)
     store = pooch.create(cache(), base_url="", registry={name: sha256}, urls={name: address}, retry_if_failed=RETRIES)
+    transfer = _Transfer(cache() / f"{name}.part")
     try:
-        return Path(store.fetch(name, downloader=_transfer))
+        return Path(store.fetch(name, downloader=transfer))
     except _Hopeless as error:
         raise Refusal(address, "the publication", str(error)) from None
     except requests.exceptions.RequestException as error:
@@ -128,6 +130,9 @@ def download(address: str, sha256: str | None) -> Path:
     except OSError as error:
         advice = f"{error.strerror or error}; the variable IAPT_CACHE chooses another folder"
         raise Refusal(str(cache()), "a folder with room for downloads", advice) from None
+    finally:
+        with suppress(OSError):
+            transfer.partial.unlink()
 
 
 class _Session(requests.Session):
@@ -149,9 +154,9 @@ def _is_private(address: str) -> bool:
     return any(not (getattr(one, "ipv4_mapped", None) or one).is_global for one in addresses)
 
 
-def _ask(address: str) -> requests.Response:
+def _ask(address: str, headers: dict[str, str]) -> requests.Response:
     try:
-        return _Session().get(address, headers=HEADERS, stream=True, timeout=PATIENCE)
+        return _Session().get(address, headers=headers, stream=True, timeout=PATIENCE)
     except requests.ConnectionError as error:
         cause = getattr(error.args[0], "reason", None) if error.args else None
         hopeless = isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError)
@@ -160,20 +165,32 @@ def _ask(address: str) -> requests.Response:
         raise
 
 
-def _transfer(url: str, output_file: str, _: pooch.Pooch) -> None:
-    """One try of a download, as pooch asks for it."""
-    with _ask(url) as response:
-        if 400 <= response.status_code < 500 and response.status_code not in (408, 429):
-            raise _Hopeless(f"status {response.status_code} {response.reason}")
-        response.raise_for_status()
-        done, name = 0, Path(unquote(urlsplit(url).path)).name
-        with open(output_file, "wb") as handle:
-            for chunk in response.iter_content(CHUNK):
-                done += len(chunk)
-                if done > LIMIT:
-                    raise _Hopeless(f"more than {LIMIT:,} bytes")
-                handle.write(chunk)
-                if sys.stderr.isatty():
-                    print(f"\r{name}: {done / 1e6:.1f} MB", end="", file=sys.stderr, flush=True)
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+class _Transfer:
+    """One download as pooch asks for it, try after try; a try goes on where the last broke off, if the server can."""
+
+    def __init__(self, partial: Path) -> None:
+        self.partial, self.version = partial, None
+
+    def __call__(self, url: str, output_file: str, _: pooch.Pooch) -> None:
+        done = self.partial.stat().st_size if self.partial.exists() and self.version else 0
+        resume = {"Range": f"bytes={done}-", "If-Range": self.version} if done else {}
+        with _ask(url, HEADERS | resume) as response:
+            if 400 <= response.status_code < 500 and response.status_code not in (408, 416, 429):
+                raise _Hopeless(f"status {response.status_code} {response.reason}")
+            response.raise_for_status()
+            done = done if response.status_code == 206 else 0
+            resumable = done or response.headers.get("Accept-Ranges") == "bytes"
+            self.version = response.headers.get("ETag") if resumable else None
+            with self.partial.open("ab" if done else "wb") as handle:
+                for chunk in response.iter_content(CHUNK):
+                    done += len(chunk)
+                    if done > LIMIT:
+                        raise _Hopeless(f"more than {LIMIT:,} bytes")
+                    handle.write(chunk)
+                    self._show(done, end="\r")
+        self._show(done, end="\n")
+        shutil.move(self.partial, output_file)
+
+    def _show(self, done: int, end: str) -> None:
+        if sys.stderr.isatty():
+            print(f"{self.partial.stem}: {done / 1e6:.1f} MB", end=end, file=sys.stderr, flush=True)

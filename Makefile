@@ -28,8 +28,8 @@ setup: .venv/complete
 reports: setup
 	@$(BIN)/iapt report
 
-# by file: the cells of a notebook run in order, and what a module's tests share is made once
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# in groups that tests/conftest.py names, the longest first
+PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
 test: setup
 	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env tests notebooks
 

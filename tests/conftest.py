@@ -67,6 +67,25 @@ class Tables:
         return position + 2
 
 
+SITE = ("test_site", "test_pages", "test_browser")
+LONGEST = ("site", "test_runner", "test_reports", "test_additions", "test_notebooks", "test_command", "test_cluster")
+"""The groups of tests that take longest, which begin first, so that none is left over at the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for another process."""
+    return min(os.cpu_count() or 1, 4) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By file, as the cells of a notebook run in order and what a module's tests share is made once; so is the site."""
+    groups = {item: "site" if item.path.stem in SITE else item.path.stem for item in items}
+    for item, group in groups.items():
+        item.add_marker(pytest.mark.xdist_group(group))
+    order = {group: number for number, group in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(groups[item], len(order)))
+
+
 def pytest_configure() -> None:
     """nbval, in the test command as a whole, runs the notebooks in kernels that need no start of their own."""
     if hasattr(os, "fork"):

@@ -28,8 +28,8 @@ setup: .venv/complete
 reports: setup
 	@$(BIN)/iapt report
 
-# in groups that tests/conftest.py names, the longest first
-PARALLEL := -n auto --dist loadgroup --no-loadscope-reorder
+# tests/conftest.py says how many at a time, and which first
+PARALLEL := -n auto
 test: setup
 	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env tests notebooks
 

@@ -12,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import notebook
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from iapt import data, runs
 from iapt.paths import NOTEBOOKS, ROOT
@@ -68,8 +69,9 @@ class Tables:
 
 
 SITE = ("test_site", "test_pages", "test_browser")
-LONGEST = ("site", "test_runner", "test_reports", "test_additions", "test_notebooks", "test_command", "test_cluster")
-"""The groups of tests that take longest, which begin first, so that none is left over at the end."""
+"""The tests of the small site, which is made once for them."""
+LONGEST = (*SITE, "test_runner", "test_reports", "test_additions", "test_notebooks", "test_command", "test_cluster")
+"""The files whose tests take longest begin first, so that none is left over at the end."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -78,12 +80,21 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By file, as the cells of a notebook run in order and what a module's tests share is made once; so is the site."""
-    groups = {item: "site" if item.path.stem in SITE else item.path.stem for item in items}
-    for item, group in groups.items():
-        item.add_marker(pytest.mark.xdist_group(group))
-    order = {group: number for number, group in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(groups[item], len(order)))
+    order = {stem: number for number, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+class ByFile(LoadScopeScheduling):
+    """Files stay whole: the cells of a notebook run in order, and what the tests of a module share is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "site" if Path(file).stem in SITE else file
 
 
 def pytest_configure() -> None:

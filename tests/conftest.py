@@ -68,9 +68,16 @@ class Tables:
         return position + 2
 
 
-SITE = ("test_site", "test_pages", "test_browser")
-"""The tests of the small site, which is made once for them."""
-LONGEST = (*SITE, "test_runner", "test_reports", "test_additions", "test_notebooks", "test_command", "test_cluster")
+TOGETHER = {
+    "site": ("test_site", "test_pages", "test_browser", "test_reports", "test_remote"),
+    "notebooks": (
+        "test_start", "test_claims", "test_finishing_recovery", "test_today", "test_hindsight", "test_prospects",
+        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity", "test_record",
+        "test_numbers_of_record", "test_overview",
+    ),
+}  # fmt: skip
+"""Files that use the same pages or the same notebooks, which are then made once."""
+LONGEST = (*TOGETHER["site"], "test_runner", *TOGETHER["notebooks"], "test_additions", "test_notebooks", "test_command")
 """The files whose tests take longest begin first, so that none is left over at the end."""
 
 
@@ -90,11 +97,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 
 class ByFile(LoadScopeScheduling):
-    """Files stay whole: the cells of a notebook run in order, and what the tests of a module share is made once."""
+    """Files stay whole, as the cells of a notebook run in order and the tests of a module share what is made once."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "site" if Path(file).stem in SITE else file
+        file = Path(nodeid.partition("::")[0])
+        return next((name for name, stems in TOGETHER.items() if file.stem in stems), str(file))
 
 
 def pytest_configure() -> None:

@@ -281,7 +281,7 @@ for (frequency_, period_, measure_, source_), day_ in DAYS.items():
         MONTHLY_DAYS[measure_, period_] = min(day_, MONTHLY_DAYS.get((measure_, period_), day_))
 
 
-@search(8)
+@search(4)
 @given(st.dates(date(2012, 1, 1), date(2026, 12, 31)))
 def test_no_figure_is_used_before_it_was_known(day):
     used = data.tidy(day.isoformat()).query("area == 'England'")

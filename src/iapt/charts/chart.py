@@ -359,7 +359,7 @@ def _thin_ticks(axes: Axes, wide: float) -> None:
 def _set_ticks(panel: Panel, wide: float) -> None:
     """Ticks at financial years, the last one always among them, as many as the width has room for."""
     held = panel.periods
-    years = pd.period_range(periods.financial_year(held[0]), periods.financial_year(held[-1]), freq="Y-MAR")
+    years = pd.period_range(held[0].asfreq("Y-MAR"), held[-1].asfreq("Y-MAR"), freq="Y-MAR")
     step = max(1, int(np.ceil(len(years) * 50 / wide)))
     shown = years[::-1][::step]
     panel.axes.set_xlim(middle(years[0]) - 0.55, middle(years[-1]) + 0.55)

@@ -102,7 +102,7 @@ class LineChart(Chart):
         self.panels[0].label(middle(y.index[-1]), y.iloc[-1], f"{label}\n{write_value(y.iloc[-1], self.scale)}", colour)
         self._keep(self.panels[0], {column or words.slug(label): y})
         self.said.append(_describe(f"{style.capitalize()} line, {label}", y, self.scale))
-        self._make_room(y.max())
+        self._make_room(y.max(), y.min())
         return self
 
     def add_band(
@@ -151,8 +151,11 @@ class LineChart(Chart):
         self.said.append(f"Dashed line: {text}.")
         return self
 
-    def _make_room(self, top: float) -> None:
+    def _make_room(self, top: float, bottom: float = np.inf) -> None:
         low, high = self.axes.get_ylim()
+        if low and bottom < low + (high - low) / 20:
+            low = bottom - (high - low) / 20
+            self.axes.set_ylim(low, high)
         if pd.notna(top) and top > low + (high - low) / 1.08:
             self.axes.set_ylim(low, low + (top - low) * 1.1)
 

@@ -64,7 +64,7 @@ def test_in_may_2020_the_idea_is_tested_with_what_was_known(capacity):
     pd.testing.assert_frame_equal(
         capacity["evidence"].query("known == '1 May 2020'").reset_index(drop=True), notebook["evidence"]
     )
-    assert "13%" in notebook.headline and "on 1 May 2020: 4 for an overstretched service, 1 against" in notebook.headline
+    assert "13%" in notebook.headline and "on 1 May 2020, 4 pointed to an overstretched service, 1 against" in notebook.headline
     assert not any(year in text for text in notebook.write() for year in ("2019/20", "2020/21", "2024/25"))
 
 
@@ -88,7 +88,7 @@ def test_what_becomes_of_100_referrals(capacity):
     referrals = 1_812_596
     assert per_100["started treatment"] == round(100 * 1_249_124 / referrals, 1)
     assert per_100["finished a course"] == round(100 * 664_087 / referrals, 1)
-    assert "not the same people" in capacity.named("capacity_flow").unit
+    assert "not the same referrals" in capacity.named("capacity_flow").unit
 
 
 # ---------------------------------------------------------------- need

@@ -28,8 +28,8 @@ setup: .venv/complete
 reports: setup
 	@$(BIN)/iapt report
 
-# by file: the cells of a notebook run in order, and what a module's tests share is made once
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile
+# tests/conftest.py says how many at a time, and which first
+PARALLEL := -n auto
 test: setup
 	@$(BIN)/pytest $(PARALLEL) --nbval --nbval-current-env tests notebooks
 

@@ -12,6 +12,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import notebook
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from iapt import data, runs
 from iapt.paths import NOTEBOOKS, ROOT
@@ -65,6 +66,51 @@ class Tables:
         rows[position] |= new
         self.write(name, rows)
         return position + 2
+
+
+TOGETHER = {
+    "site": ("test_site", "test_pages", "test_browser", "test_reports", "test_remote"),
+    "notebooks": (
+        "test_start", "test_claims", "test_finishing_recovery", "test_today", "test_hindsight", "test_prospects",
+        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity", "test_record",
+        "test_numbers_of_record", "test_overview",
+    ),
+}  # fmt: skip
+"""Files that use the same pages or the same notebooks, which are then made once."""
+LONGEST = (*TOGETHER["site"], "test_runner", *TOGETHER["notebooks"], "test_additions", "test_notebooks", "test_command")
+"""The files whose tests take longest begin first, so that none is left over at the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for another process."""
+    return min(os.cpu_count() or 1, 4) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {stem: number for number, stem in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+class ByFile(LoadScopeScheduling):
+    """Files stay whole, as the cells of a notebook run in order and the tests of a module share what is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.partition("::")[0])
+        return next((name for name, stems in TOGETHER.items() if file.stem in stems), str(file))
+
+
+def pytest_configure() -> None:
+    """nbval, in the test command as a whole, runs the notebooks in kernels that need no start of their own."""
+    if hasattr(os, "fork"):
+        import kernels
+        import nbval.kernel
+
+        nbval.kernel.KernelManager = kernels.ServedManager
 
 
 @pytest.fixture

@@ -23,6 +23,18 @@ class Shown(dict):
         """The chart or table of this name. Raises StopIteration where the notebook shows none."""
         return next(result for result in self.shown if isinstance(result, Chart | Table) and result.name == name)
 
+    def write(self) -> list[str]:
+        """What is shown, as text: words and data of charts, tables, headline, frames."""
+        texts = []
+        for part in self.shown:
+            if isinstance(part, Chart):
+                texts += [part.title, part.unit, part.alt, part.caption, part.data.to_csv()]
+            elif isinstance(part, Table):
+                texts += [part.caption, part._as_shown().to_csv()]
+            else:
+                texts.append(getattr(part, "data", None) or str(part))
+        return texts
+
     @property
     def headline(self) -> str:
         return next(result.data for result in self.shown if isinstance(result, Markdown))

@@ -25,19 +25,6 @@ def need():
     return run("13_need", area="Devon")
 
 
-def write_out(notebook) -> list[str]:
-    """What a notebook shows, as text: data and words of charts, tables, headline, frames."""
-    texts = []
-    for part in notebook.shown:
-        if isinstance(part, charts.Chart):
-            texts += [part.title, part.unit, part.alt, part.caption, part.data.to_csv()]
-        elif isinstance(part, words.Table):
-            texts += [part.caption, part._as_shown().to_csv()]
-        else:
-            texts.append(getattr(part, "data", None) or str(part))
-    return texts
-
-
 # ---------------------------------------------------------------- capacity
 
 
@@ -78,7 +65,7 @@ def test_in_may_2020_the_idea_is_tested_with_what_was_known(capacity):
         capacity["evidence"].query("known == '1 May 2020'").reset_index(drop=True), notebook["evidence"]
     )
     assert "13%" in notebook.headline and "on 1 May 2020: 4 for an overstretched service, 1 against" in notebook.headline
-    assert not any(year in text for text in write_out(notebook) for year in ("2019/20", "2020/21", "2024/25"))
+    assert not any(year in text for text in notebook.write() for year in ("2019/20", "2020/21", "2024/25"))
 
 
 def test_the_association_is_that_of_a_regression_with_effects_of_area_and_year(capacity):
@@ -185,10 +172,10 @@ def planted(tmp_path, monkeypatch):
 
 def test_a_later_figure_does_not_enter(request):
     stems = ("11_waits", "12_capacity", "13_need")
-    before, now = [write_out(run(stem, as_of=MAY_2020)) for stem in stems], write_out(run("12_capacity"))
+    before, now = [run(stem, as_of=MAY_2020).write() for stem in stems], run("12_capacity").write()
     assert all(request.getfixturevalue("planted").values())
-    assert [write_out(run(stem, as_of=MAY_2020)) for stem in stems] == before
-    assert write_out(run("12_capacity")) != now
+    assert [run(stem, as_of=MAY_2020).write() for stem in stems] == before
+    assert run("12_capacity").write() != now
 
 
 @pytest.mark.parametrize("as_of", [MAY_2020, "2022-06-01", "latest"])
@@ -201,7 +188,7 @@ def test_every_vintage_gives_whole_sentences(stem, as_of):
         said = f"{part.title} {part.alt} {part.caption}" if isinstance(part, charts.Chart) else part.caption
         assert not any(hole in f" {said} " for hole in (" nan", "NaN", "NaT", "None", "  "))
         assert isinstance(part, charts.Chart) or (len(part.frame) and all(part.frame.columns))
-    assert not any("Unnamed" in text for text in write_out(notebook))
+    assert not any("Unnamed" in text for text in notebook.write())
 
 
 def test_a_vintage_without_waits_is_refused():

@@ -43,6 +43,15 @@ def find_family(out: Path) -> list[psutil.Process]:
     return found
 
 
+def find_sleeping(runner: int) -> list[psutil.Process]:
+    """What the cells of a runner's notebooks started, whatever its session."""
+    found = []
+    for process in psutil.Process(runner).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            found += [process] if process.name() == "sleep" else []
+    return found
+
+
 def list_handles(process: psutil.Process) -> list[str]:
     folder = Path(f"/proc/{process.pid}/fd")
     handles = []
@@ -121,9 +130,7 @@ def test_stopping_ends_everything(tmp_path, number, kernel):
         out,
         kernel=kernel,
     )
-    sleeping = tiny.wait_until(
-        lambda: len(found := [p for p in find_family(out) if p.name() == "sleep"]) == 2 and found, 40
-    )
+    sleeping = tiny.wait_until(lambda: len(found := find_sleeping(process.pid)) == 2 and found, 40)
     os.kill(process.pid, number)
     process.join(10)
     assert process.exitcode == 130
@@ -141,7 +148,7 @@ def test_killed_runner_leaves_no_process(tmp_path):
         "import time\ntime.sleep(60)",
     )
     process = tiny.start([run], out)
-    tiny.wait_until(lambda: [p for p in find_family(out) if p.name() == "sleep"], 20)
+    tiny.wait_until(lambda: find_sleeping(process.pid), 20)
     os.kill(process.pid, signal.SIGKILL)
     tiny.wait_until(lambda: not find_family(out), 5)
 

@@ -27,8 +27,17 @@ canvas = charts.canvas(points, title=f"Line {number}", unit="unit", alt="a line"
 lines = canvas.axes.plot([1, 2, 3], [number, 2, 1])
 canvas
 """
-BELOW = "import subprocess, time\nsubprocess.run(['echo', 'from below'])\ntime.sleep(0.3)"
-"""Prints from a process of its own, not in the last moment of the cell: what comes then ipykernel may lose."""
+BELOW = """
+import subprocess, sys, time
+heard, write = [], sys.stdout.write
+sys.stdout.write = lambda text: (write(text), heard.append(text))[0]
+def wait_for(text):
+    while text not in "".join(heard):
+        time.sleep(0.01)
+subprocess.run(["echo", "from below"])
+wait_for("from below")
+"""
+"""Prints from a process of its own and waits until the kernel has heard it: what comes later ipykernel may lose."""
 TABLE = 'words.Table("table", "A table", pd.DataFrame({"a": ["1", "2"]}))'
 
 
@@ -83,17 +92,22 @@ def read_text(report: Path) -> str:
     )
 
 
-def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessing.Process:
-    """Start a runner in a process of its own, forked from one in which the imports are done, which is not that of the tests."""
+def serve() -> multiprocessing.context.ForkServerContext:
+    """Processes that fork from one in which the imports are done, which is not that of the tests."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tiny_runner"])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
         patch.delenv("PYTEST_CURRENT_TEST", raising=False)
         forkserver.ensure_running()
+    return context
+
+
+def start(chosen: list[runs.Run], out: Path, **options: object) -> multiprocessing.Process:
+    """Start a runner in a process of its own."""
     import tiny_runner
 
-    process = context.Process(target=tiny_runner.make_reports, args=(chosen, out, options, str(data_folder())))
+    process = serve().Process(target=tiny_runner.make_reports, args=(chosen, out, options, str(data_folder())))
     process.start()
     return process
 

@@ -103,7 +103,8 @@ def _insert(old: str, name: str, new: list[Row]) -> str:
     if name == "changes":
         rows = rows.drop_duplicates(list(ORDER[name][1:]))
     if name == "sources":  # those written by hand, without a digest, stay as they stand
-        return _write_rows(old, rows.sort_values("sha256", kind="stable", key=lambda digests: rows["id"].where(digests != "", "")))
+        by_id = lambda digests: rows["id"].where(digests != "", "")
+        return _write_rows(old, rows.sort_values("sha256", kind="stable", key=by_id))
     rank = lambda column: column.map(["", *periods.FREQUENCIES].index) if column.name == "frequency" else column
     return _write_rows(old, rows.sort_values(list(ORDER[name]), key=rank))
 

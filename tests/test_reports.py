@@ -114,7 +114,7 @@ def test_dead_kernels_are_told_from_hanging_ones(made):
     assert results["killed whole"].seconds < LIMIT
     for name in ("hangs", "stubborn"):
         assert "while True:" in results[name].message and f"longer than {LIMIT} seconds" in results[name].message
-        assert LIMIT <= results[name].seconds < LIMIT + 3
+        assert LIMIT <= results[name].seconds < 2 * LIMIT
 
 
 def test_partial_notebook_is_readable(made):

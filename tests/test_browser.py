@@ -178,11 +178,20 @@ def test_a_tile_of_the_map_leads_to_its_board(address, page):
 
 
 def test_tables_can_be_read_and_pictures_seen_without_a_script(address, plain):
-    seen = {"access": "figure img", "areas": "table.areas", "areas/compare": "table.areas", "areas/map": ".map svg"}
+    seen = {"access": "figure .wide svg", "areas": "table.areas", "areas/compare": "table.areas", "areas/map": ".map svg"}
     for path, part in seen.items():
         plain.goto(f"{address}/{path}/index.html")
         assert plain.locator(part).first.is_visible()
         assert not plain.locator("form, #chosen").locator("visible=true").count()
+
+
+@pytest.mark.parametrize(("size", "shown", "hidden"), [(NARROW, ".narrow", ".wide"), (WIDE, ".wide", ".narrow")])
+def test_a_chart_is_drawn_for_the_width_and_says_its_values(address, page, size, shown, hidden):
+    page.set_viewport_size(size)
+    page.goto(f"{address}/access/index.html")
+    figure = page.locator("figure").first
+    assert figure.locator(shown).is_visible() and not figure.locator(hidden).is_visible()
+    assert "2023/24: 1.26 million" in figure.locator(".wide title").all_text_contents()
 
 
 def test_downloads_and_citations_are_there(address, page):

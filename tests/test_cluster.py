@@ -1,5 +1,6 @@
 """Runs on a cluster: the same bytes, also when a worker is lost. Needs the extra `cluster`."""
 
+import gc
 import os
 import shutil
 import signal
@@ -150,12 +151,17 @@ def test_encrypted_as_dask_does_it(tmp_path, monkeypatch):
             assert "has another version of the package" in result.message
 
 
-def test_no_scheduler(tmp_path, monkeypatch):
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense", "foo://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_no_scheduler(tmp_path, monkeypatch, address):
+    """Nor does what was begun hang afterwards, or complain."""
     pytest.importorskip("distributed")
+    complaints = []
     monkeypatch.setattr(cluster, "PATIENCE", "0.2s")
-    with pytest.raises(runs.RunError, match="no dask scheduler answers at tcp://127.0.0.1:9"):
-        list(runner.make_all([tiny.make_run(tmp_path, "one", "1")], tmp_path / "out", scheduler="tcp://127.0.0.1:9"))
-    assert list((tmp_path / "out").iterdir()) == []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    with pytest.raises(runs.RunError, match=f"no dask scheduler answers at {address}"):
+        list(runner.make_all([tiny.make_run(tmp_path, "one", "1")], tmp_path / "out", scheduler=address))
+    gc.collect()
+    assert list((tmp_path / "out").iterdir()) == [] and complaints == []
 
 
 def test_dask_is_not_installed(tmp_path, monkeypatch):

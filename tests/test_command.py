@@ -73,6 +73,21 @@ def test_an_output_that_takes_nothing_ends_in_one_line():
     assert done.returncode == 3 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
 
 
+def test_no_file_takes_the_number_of_an_output_that_was_closed(tmp_path):
+    """A run would write what its cells print into that file."""
+    code = "import os, sys; from iapt import cli; cli.main(['check']); sys.exit(os.open(sys.argv[1], os.O_CREAT) < 3)"
+    close = lambda: [os.close(number) for number in range(3)]
+    assert subprocess.run([sys.executable, "-c", code, tmp_path / "file"], preexec_fn=close).returncode == 0
+
+
+def test_a_folder_that_is_gone_is_told(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["check"]) == 2
+    assert capsys.readouterr().err == "iapt: the folder in which you are is gone; change to another one\n"
+
+
 def test_few_file_handles_are_told_before_a_kernel_starts(tmp_path):
     import resource
 

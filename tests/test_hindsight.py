@@ -105,6 +105,11 @@ def test_what_was_known_already_is_no_forecast(copy):
         forecasts.append(FAN.set_axis(data.span("2024-25", "2024-25")), **WHEN)
     with pytest.raises(ValueError, match="cannot know later figures"):
         forecasts.append(FAN, **WHEN | {"made_on": "2026-01-01"})
+    before = (copy / "forecasts.csv").read_bytes()
+    for fan, model in ((FAN, "=1+1"), (FAN, ""), (FAN * float("nan"), "pool"), (-FAN, "pool"), (FAN.set_axis([0, 0.5, 2], axis=1), "pool")):
+        with pytest.raises(ValueError, match="forecasts.csv, row .* column"):
+            forecasts.append(fan, **WHEN, model=model)
+    assert (copy / "forecasts.csv").read_bytes() == before
 
 
 def test_recorded_forecasts_are_scored_when_the_figures_are_in():

@@ -64,7 +64,7 @@ def test_a_page_loads_nothing_and_its_links_stay_inside_the_reports(text, page):
         if key in ("src", "srcset", "data", "poster", "action") or (key == "href" and element.tag == "link")
     ]
     assert loaded and not [value[:60] for value in loaded if not value.startswith("data:")]
-    assert not re.search(r"@import|url\((?!['\"]?data:)", text)
+    assert not re.search(r"@import|url\((?!['\"]?(?:data:|#))", text)
     assert not find(page, "iframe", "object", "embed", "base", "form") and len(text.encode()) < 1_500_000
     inside = [link.get("href") for link in find(page, "a")]
     assert len(inside) > 5 and not [href for href in inside if href.startswith(("/", "file:", "javascript:"))]
@@ -88,7 +88,10 @@ def test_a_page_says_its_language_width_title_and_what_it_is(page):
     assert len(told["description"]) > 40 and told["og:title"] and told["og:description"] == told["description"]
 
 
-def test_every_picture_has_alternative_text_and_a_size(page):
+def test_every_picture_has_alternative_text_and_a_size_and_charts_values_to_hover_over(text, page):
+    wide = re.findall(r'<div class="wide"><svg [^>]*role="img" aria-label="([^"]{40,})".*?</svg>', text, re.S)
+    assert len(wide) == len(find(page, "figure")) == len([each for each in find(page, "img") if each.get("class") == "narrow"])
+    assert not wide or re.search(r"<title>(Q\d )?\d{4}/\d\d: [\d,.]+( million|%)?</title>", text)
     for picture in find(page, "img"):
         assert len(picture.get("alt")) > 40 and int(picture.get("width")) * int(picture.get("height")) > 1e4
 
@@ -177,7 +180,7 @@ def test_tables_can_be_reached_and_have_headers(page):
 
 def test_cells_of_a_table_with_long_texts_say_the_name_of_their_column():
     head = '<div class="table"><table><thead><tr><th scope=col>Name</th><th class=number scope=col>Count</th></tr></thead>'
-    rows = [f"<tr><td>{text}</td><td class=number>1</td></tr>" for text in ("short", "long " * 20)]
+    rows = [f"<tr><td>{text}</td><td class=number>1</td></tr>" for text in ("short", "long " * 25)]
     mended = pages.mend_table(f"{head}<tbody>{''.join(rows)}</tbody></table></div>")
     assert re.findall('<td data-head="(.*?)"( class=number)?>', mended) == [("Name", ""), ("Count", " class=number")] * 2
     assert 'class="table prose"' in mended and "data-head" not in pages.mend_table(f"{head}<tbody>{rows[0]}</tbody></table></div>")
@@ -205,9 +208,10 @@ def test_a_page_says_its_vintage(name, text):
 def test_pictures_in_a_page_are_those_of_the_notebook(site, text, name):
     cells = runs.read_notebook(site / name / "notebook.ipynb")["cells"]
     bundles = [output["data"] for cell in cells for output in cell.get("outputs", [])]
-    shown = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
-    drawn = [bundle["image/svg+xml"] for bundle in bundles if charts.MIME in bundle]
-    assert [base64.b64decode(source).decode() for source in shown] == drawn and (drawn or name != "access")
+    drawn = [bundle for bundle in bundles if charts.MIME in bundle]
+    narrow = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)
+    assert [base64.b64decode(source).decode() for source in narrow] == [each[charts.MIME]["narrow"] for each in drawn]
+    assert all(each["image/svg+xml"] in text for each in drawn) and (drawn or name != "access")
 
 
 # ---------------------------------------------------------------- safe
@@ -229,7 +233,7 @@ def test_pictures_in_a_page_are_those_of_the_notebook(site, text, name):
         pytest.param(
             {
                 "image/svg+xml": '<svg width="10pt" height="10pt"></svg>',
-                charts.MIME: {"name": "x", "title": NASTY, "alt": f'"{NASTY}', "csv": "", "narrow": "<svg/>"},
+                charts.MIME: {"name": "x", "title": NASTY, "alt": f'"{NASTY}', "csv": "", "narrow": '<svg width="9pt" height="9pt"/>'},
             },
             id="the words of a chart",
         ),

@@ -50,21 +50,6 @@ def test_parse_reads_what_write_writes(year, code, month):
 )
 def test_financial_years_turn_in_april(month, year, quarter):
     period = periods.parse(month, "month")
-    assert periods.write(periods.financial_year(period)) == year
+    assert periods.write(period.asfreq("Y-MAR")) == year
     assert periods.write(period.asfreq("Q-MAR")) == quarter
-    assert periods.financial_year(periods.parse(quarter, "quarter")) == periods.parse(year, "year")
-
-
-@pytest.mark.parametrize(
-    "text, frequency, smaller, first, last, number",
-    [
-        ("2018-19", "year", "month", "2018-04", "2019-03", 12),
-        ("2018-19", "year", "quarter", "2018-19 Q1", "2018-19 Q4", 4),
-        ("2019-20 Q3", "quarter", "month", "2019-10", "2019-12", 3),
-        ("2019-20 Q4", "quarter", "month", "2020-01", "2020-03", 3),
-    ],
-)
-def test_parts_are_all_and_in_order(text, frequency, smaller, first, last, number):
-    parts = periods.parts(periods.parse(text, frequency), smaller)
-    assert (periods.write(parts[0]), periods.write(parts[-1]), len(parts)) == (first, last, number)
-    assert parts.is_monotonic_increasing and parts.freqstr == periods.FREQUENCIES[smaller]
+    assert periods.parse(quarter, "quarter").asfreq("Y-MAR") == periods.parse(year, "year")

@@ -398,6 +398,26 @@ def test_a_failed_notebook_that_somebody_mends_is_kept(tmp_path):
 # ---------------------------------------------------------------- what is made and what is left
 
 
+def test_where_the_disk_has_no_room_for_all_pages_none_is_replaced(tmp_path, monkeypatch):
+    out, pages = tmp_path / "out", {f"{name}.csv": b"1\n" for name in "abc"}
+    out.mkdir()
+    folders.write_pages(out, pages, "first")
+    old, write = tiny.digest(out), Path.write_bytes
+
+    def write_once(path, content):
+        if path.name == "b.csv":
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_once)
+        with pytest.raises(OSError, match="No space left"):
+            folders.write_pages(out, dict.fromkeys(pages, b"2\n"), "second")
+    assert tiny.digest(out) == old
+    assert folders.write_pages(out, dict.fromkeys(pages, b"2\n"), "second") == ""
+    assert {path.read_bytes() for path in out.glob("*.csv")} == {b"2\n"} and list(out.glob(".*")) == []
+
+
 @pytest.mark.parametrize("changed", ["prose", "code"])
 def test_a_notebook_changed_while_its_run_is_under_way(tmp_path, changed):
     """What is stored is what was read, so that the next command sees the change."""

@@ -116,6 +116,16 @@ def test_the_headline_figures_are_the_sums_of_the_published_months():
     assert "1.88 million in 2023/24 was missed" in starts["standard"]
 
 
+def test_no_two_reports_have_one_heading_on_the_front_page(tmp_path):
+    made = [(runs.load()[name], "up to date") for name in ("access", "access-2020")]
+    for run, _ in made:
+        (tmp_path / run.name).mkdir()
+        (tmp_path / run.name / "notebook.ipynb").write_bytes(run.notebook.read_bytes())
+    tiny.write_site(made, tmp_path)
+    headings = re.findall(r'<h3><a href="access[^>]*>(.*?)</a>', read(tmp_path, ""))
+    assert len(headings) == 2 and headings[1] == "Starting treatment, as known in May 2020" != headings[0]
+
+
 def test_the_front_page_marks_what_is_old(site):
     front = read(site, "")
     card = lambda name: front[front.index(f'href="{name}/index.html">', front.index("<h3>")) :].partition("</li>")[0]

@@ -3,6 +3,7 @@
 import errno
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -127,6 +128,8 @@ def test_after_the_decision_the_message_says_that_the_next_command_completes_the
         patch.setattr(writing.os, step, fail)
         with pytest.raises(writing.Unfinished, match="decided but not complete .*the next iapt command completes it"):
             write(folder)
+        with pytest.raises(writing.Unfinished):  # and nobody reads new tables beside old ones meanwhile
+            writing.recover(folder)
     writing.recover(folder)
     assert state(folder) == OLD | NEW
 
@@ -217,7 +220,7 @@ def planned(tmp_path, monkeypatch):
     """An addition to a small copy of the data; the rehearsal, which writes nothing there, is left out."""
     copy = shrink_data(tmp_path, monkeypatch)
     (tmp_path / "x.csv").write_bytes(change(month=NEXT))
-    monkeypatch.setattr(recording, "_rehearse", lambda *_: None)
+    monkeypatch.setattr(recording, "rehearse", lambda *_: None)
     return copy, additions.plan([read(tmp_path / "x.csv")])
 
 
@@ -275,14 +278,16 @@ def test_fifty_kills_at_random_moments_leave_the_data_before_or_after(planned):
     assert before in outcomes
 
 
-def test_a_full_disk_is_told_and_the_data_stay(planned, monkeypatch, capsys, tmp_path):
-    copy, _ = planned
+@pytest.mark.parametrize("place", ["fsync", "copyfile"], ids=["for the tables", "for the rehearsal"])
+def test_a_full_disk_is_told_and_the_data_stay(tmp_path, monkeypatch, capsys, place):
+    copy = shrink_data(tmp_path, monkeypatch)
+    (tmp_path / "x.csv").write_bytes(change(month=NEXT))
     before = digest(copy)
 
     def fail(*_) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "fsync", fail)
+    monkeypatch.setattr(os if place == "fsync" else shutil, place, fail)
     assert cli.main(["add", "--accept", str(tmp_path / "x.csv")]) == 2
     assert "No space left on device; they are as they were" in capsys.readouterr().err
     assert digest(copy) == before

@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         if number and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
     try:
+        _open_standard_streams()
         _name_checkout()
         return options.do(options)
     except ValueError as error:
@@ -107,14 +108,26 @@ def _add_writing(option: Callable) -> None:
     option("--accept", action="store_true", help="add figures even where a check finds them doubtful")
 
 
+def _open_standard_streams() -> None:
+    """Give the streams that were closed before the command began to nobody: a file would take their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def _name_checkout() -> None:
     """Say whose data a command uses that is run from another checkout. Raises ValueError in a copied environment."""
-    script = Path(sys.argv[0]).absolute().parent.parent
+    try:
+        here = Path.cwd()
+    except OSError:
+        raise ValueError("the folder in which you are is gone; change to another one") from None
+    script = here.joinpath(sys.argv[0]).parent.parent
     if (script / "pyvenv.cfg").exists() and script.resolve() != Path(sys.prefix).resolve():
         raise ValueError(
             f"{script} is a copy of the environment {sys.prefix}, and uses the data there; make it anew: make setup"
         )
-    here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "notebooks" / "runs.toml").exists() and not folder.samefile(ROOT):
             print(

@@ -4,6 +4,7 @@ A chart is laid out when it is shown, so that what was added to it in between ha
 `.figure` and `.axes` are there for everything that the builders do not draw.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -358,13 +359,14 @@ def _thin_ticks(axes: Axes, wide: float) -> None:
 def _set_ticks(panel: Panel, wide: float) -> None:
     """Ticks at financial years, the last one always among them, as many as the width has room for."""
     held = panel.periods
-    years = pd.period_range(periods.financial_year(held[0]), periods.financial_year(held[-1]), freq="Y-MAR")
+    years = pd.period_range(held[0].asfreq("Y-MAR"), held[-1].asfreq("Y-MAR"), freq="Y-MAR")
     step = max(1, int(np.ceil(len(years) * 50 / wide)))
     shown = years[::-1][::step]
     panel.axes.set_xlim(middle(years[0]) - 0.55, middle(years[-1]) + 0.55)
     panel.axes.set_xticks([middle(year) for year in shown], [periods.label(year) for year in shown])
 
 
+@functools.cache
 def middle(period: pd.Period) -> float:
     """The middle of a period in decimal years: where its point is drawn."""
     start, end = period.start_time, period.end_time

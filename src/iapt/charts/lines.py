@@ -34,7 +34,7 @@ class LineChart(Chart):
         panel.periods = held.index if panel.periods is None else panel.periods.union(held.index)
         measures = _measures(frame)
         self._mark_breaks(panel, held.index, frequency, measures)
-        spare = iter(OTHERS)
+        spare, kept = iter(OTHERS), {}
         for column in frame.columns:
             y = frame[column].astype(float)
             y = y[y.first_valid_index() : y.last_valid_index()]
@@ -43,12 +43,13 @@ class LineChart(Chart):
             colour = colours.get(column) or COLOURS.get(column) or next(spare, COLOURS["plain"])
             origin = _origin(column, frequency, self.as_of, y)
             self._draw_line(panel, y, colour, origin)
-            self._keep(panel, column, y, origin)
+            kept |= {column: y} | ({f"{column}_basis": origin["basis"]} if len(origin) else {})
             name = labels.get(column, data.label(column) if column in _codebook().index else column)
             last = y.dropna()
             shown = write_value(last.iloc[-1], self.scale)
             panel.label(middle(last.index[-1]), last.iloc[-1], f"{name}\n{shown}" if name else shown, colour)
             self.said.append(_describe(" ".join(filter(None, [panel.heading, name])), y, self.scale))
+        self._keep(panel, kept)
 
     def _draw_line(self, panel: Panel, y: pd.Series, colour: str, origin: pd.DataFrame) -> None:
         pieces = y.isna().cumsum() * 100 + _count_cuts(y)
@@ -78,12 +79,10 @@ class LineChart(Chart):
         if len(rows):
             self.note("Dotted lines mark breaks in the counting, described in Data and method.")
 
-    def _keep(self, panel: Panel, column: str, y: pd.Series, origin: pd.DataFrame) -> None:
-        frequency = periods.frequency_of(y.index)
-        keys = {frequency: y.index} | ({"panel": panel.heading} if panel.heading else {})
-        rows = pd.DataFrame(keys | {column: y.to_numpy()})
-        if len(origin):
-            rows[f"{column}_basis"] = origin["basis"].reindex(y.index).to_numpy()
+    def _keep(self, panel: Panel, drawn: Mapping[str, pd.Series]) -> None:
+        rows = pd.DataFrame(drawn)
+        keys = {periods.frequency_of(rows.index): rows.index} | ({"panel": panel.heading} if panel.heading else {})
+        rows = pd.DataFrame(keys | {name: column.array for name, column in rows.items()})
         on = [key for key in keys if key in self.drawn]
         self.drawn = self.drawn.set_index(on).combine_first(rows.set_index(on)).reset_index() if on else rows
 
@@ -101,9 +100,9 @@ class LineChart(Chart):
         self.axes.plot([middle(p) for p in y.index], y, color=colour, linewidth=1.6, linestyle=pattern, zorder=3)
         self.panels[0].periods = self.panels[0].periods.union(y.index)
         self.panels[0].label(middle(y.index[-1]), y.iloc[-1], f"{label}\n{write_value(y.iloc[-1], self.scale)}", colour)
-        self._keep(self.panels[0], column or words.slug(label), y, pd.DataFrame())
+        self._keep(self.panels[0], {column or words.slug(label): y})
         self.said.append(_describe(f"{style.capitalize()} line, {label}", y, self.scale))
-        self._make_room(y.max())
+        self._make_room(y.max(), y.min())
         return self
 
     def add_band(
@@ -115,8 +114,8 @@ class LineChart(Chart):
             [middle(period) for period in low.index], low, high, color=colour, alpha=alpha, linewidth=0, zorder=1
         )
         self.panels[0].periods = self.panels[0].periods.union(low.index)
-        for side, y in (("low", low), ("high", high)):
-            self._keep(self.panels[0], side + (column or f"_{words.slug(label)}"), y, pd.DataFrame())
+        name = column or f"_{words.slug(label)}"
+        self._keep(self.panels[0], {f"low{name}": low, f"high{name}": high})
         ends = " to ".join(write_value(y.iloc[-1], self.scale) for y in (low, high))
         self.said.append(f"Band, {label}: {ends} in {words.when(low.index[-1])}.")
         self._make_room(high.max())
@@ -136,7 +135,7 @@ class LineChart(Chart):
             self.axes.scatter([end], [goal], marker="D", s=28, color=COLOURS["target"], zorder=5)
             self.panels[0].tag(end, goal, f"target {write(goal)}", TARGET_INK, NEAR)
             start = end
-        self._keep(self.panels[0], "target", targets["target"].astype(float), pd.DataFrame())
+        self._keep(self.panels[0], {"target": targets["target"].astype(float)})
         goals = [f"{write(goal)} for {words.when(year)}" for year, goal in targets["target"].items()]
         self.said.append(f"Targets: {words.listed(goals)}.")
         self._make_room(targets["target"].max())
@@ -152,8 +151,11 @@ class LineChart(Chart):
         self.said.append(f"Dashed line: {text}.")
         return self
 
-    def _make_room(self, top: float) -> None:
+    def _make_room(self, top: float, bottom: float = np.inf) -> None:
         low, high = self.axes.get_ylim()
+        if low and bottom < low + (high - low) / 20:
+            low = bottom - (high - low) / 20
+            self.axes.set_ylim(low, high)
         if pd.notna(top) and top > low + (high - low) / 1.08:
             self.axes.set_ylim(low, low + (top - low) * 1.1)
 

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from PIL import Image, ImageFont
 
 FONT = "DejaVu Sans"
@@ -59,13 +61,24 @@ def to_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+class _Renderer(RendererSVG):
+    """Measures a text once, in however many pictures it stands."""
+
+    @staticmethod
+    @functools.lru_cache(4096)
+    def get_text_width_height_descent(text: str, font: FontProperties, ismath: bool) -> tuple[float, float, float]:
+        return text_to_path.get_text_width_height_descent(text, font, ismath)
+
+
 def to_svg(figure: Figure, name: str, alt: str, titles: Mapping[str, Sequence[str]]) -> str:
     """The figure as SVG; `name` keeps its identifiers apart from those of other pictures on a page.
 
     `titles` holds, for the group identifier of an artist, what hovering over each of its points shows.
     """
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    FigureCanvasSVG(figure).print_svg(buffer := io.StringIO(), metadata=nothing)
+    renderer = _Renderer(*72 * figure.get_size_inches(), buffer := io.StringIO(), metadata=nothing)
+    figure.draw(renderer)
+    renderer.finalize()
     page = ET.fromstring(buffer.getvalue())
     for group in page.iter(f"{SVG}g"):
         points = [part for part in group.iter() if part.tag in (f"{SVG}use", f"{SVG}path") and "id" not in part.attrib]

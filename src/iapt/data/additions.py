@@ -68,17 +68,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Addition:
-    """What a publication would change. `card` is its source card; None where all its figures are held already."""
+    """What a publication would change. `moved` are the figures that are new or revised.
+
+    `card` is its source card; None where all its figures are held already.
+    """
 
     publication: Publication
     changes: list[Change]
+    moved: list[Change]
     doubts: list[str]
     card: dict[str, str] | None
-
-    @property
-    def moved(self) -> list[Change]:
-        """The figures that are new or revised."""
-        return [change for change in self.changes if change.kind != "stays"]
 
 
 # ---------------------------------------------------------------- comparing
@@ -100,12 +99,11 @@ def plan(publications: list[Publication], published: date | None = None, today: 
             for key, value in publication.figures.items()
         ]
         moved = [change for change in changes if change.kind != "stays"]
-        card = None
-        if moved:
-            card = _find_card(publication) if again else None
-            card = card or _write_card(publication, moved, ids, published, today)
+        card = _find_card(publication) if moved and again else None
+        if moved and not card:
+            card = _write_card(publication, moved, ids, published, today)
         doubts = list(_find_doubts(publication, moved, known, today)) if moved else []
-        additions.append(Addition(publication, changes, doubts, card))
+        additions.append(Addition(publication, changes, moved, doubts, card))
         if card:
             known.take(publication, moved, card["id"], date_card(card, publication))
             ids.add(card["id"])
@@ -123,7 +121,7 @@ class Known:
         self.figures: dict[Key, list[Held]] = defaultdict(list)
         self.lines: dict[Key, dict[pd.Period, float]] = defaultdict(dict)
         self.files: dict[Key, str] = {}
-        asked = {periods.parse(publication.period, publication.frequency) for publication in publications}
+        asked = {publication.when for publication in publications}
         for table in PLACES:
             for place, held in _read_held(table, asked):
                 self.figures[place].append(held)
@@ -171,8 +169,7 @@ def _find(held: list[Held], value: Decimal, again: bool) -> Held | None:
 def _find_doubts(publication: Publication, moved: list[Change], known: Known, today: date) -> Iterator[str]:
     """What a person has to confirm before the new and revised figures of a publication are taken."""
     yield from publication.doubts
-    period = periods.parse(publication.period, publication.frequency)
-    name = f"{publication.file}: {periods.label(period)}"
+    period, name = publication.when, f"{publication.file}: {periods.label(publication.when)}"
     if (end := period.end_time.date()) >= today:
         yield f"{name} ends on {end}; today is {today}"
     if other := known.files.get((publication.frequency, publication.period)):
@@ -243,8 +240,7 @@ def _find_card(publication: Publication) -> dict[str, str] | None:
 def _write_card(
     publication: Publication, moved: list[Change], ids: set[str], published: date | None, today: date
 ) -> dict[str, str]:
-    layout, period = publication.layout, periods.parse(publication.period, publication.frequency)
-    end = period.end_time.date()
+    layout, end = publication.layout, publication.when.end_time.date()
     revised = [change.held for change in moved if change.held]
     latest = max((figure.available for figure in revised), default=end)
     note = f"revises figures of {', '.join(sorted({figure.source for figure in revised}))}" if revised else ""
@@ -262,7 +258,7 @@ def _write_card(
     versions = (f"{stem}-v{number}" for number in count(2))
     return {
         "id": next(name for name in chain([stem], versions) if name not in ids),
-        "title": f"{layout.text('title')}, {periods.label(period)}" + ("" if layout.wide else ", England"),
+        "title": f"{layout.text('title')}, {periods.label(publication.when)}" + ("" if layout.wide else ", England"),
         "publisher": "NHS England", "published": str(published or ""),
         "lag_days": "" if published else layout.text("lag_days"), "standing": "official",
         "collection": layout.text("collection"), "url": _find_address(publication), "via": publication.file,
@@ -282,8 +278,7 @@ def date_card(card: dict[str, str], publication: Publication) -> date:
     """The day from which the figures of a publication count as known by its card."""
     if card["published"]:
         return date.fromisoformat(card["published"])
-    end = periods.parse(publication.period, publication.frequency).end_time.date()
-    return end + timedelta(days=int(card["lag_days"]))
+    return publication.when.end_time.date() + timedelta(days=int(card["lag_days"]))
 
 
 # ---------------------------------------------------------------- showing
@@ -293,7 +288,7 @@ def describe(addition: Addition) -> str:
     """What a publication would change, for people: figure by figure for England, counted for areas and groups."""
     publication = addition.publication
     lines = [
-        f"{publication.file}: {periods.label(periods.parse(publication.period, publication.frequency))}: "
+        f"{publication.file}: {periods.label(publication.when)}: "
         f"{_count_kinds(addition.changes)}; {publication.hidden:,} suppressed in the whole file"
     ]
     for change in addition.moved:

@@ -19,6 +19,7 @@ from urllib3.exceptions import NewConnectionError
 
 from iapt import data
 from iapt.data.publications import LIMIT, Publication, Refusal, read
+from iapt.data.tables import find_unread
 
 RETRIES = 3
 PATIENCE = (10, 60)
@@ -51,7 +52,7 @@ def choose(wanted: list[str]) -> pd.DataFrame:
 
     Raises ValueError for a period that is not listed.
     """
-    table, figures = data.load()["publications"], data.load()["england"]
+    table = data.load()["publications"]
     for period in wanted:
         if period not in set(table["period"]):
             near = ", ".join(difflib.get_close_matches(period, table["period"], 2)) or table["period"].iloc[-1]
@@ -59,9 +60,7 @@ def choose(wanted: list[str]) -> pd.DataFrame:
                 f"there is no address for {period!r} in data/publications.csv (near it: {near}); add a line with "
                 "the address from the publication page"
             )
-    held = set(zip(figures["frequency"], figures["period"]))
-    lacking = [pair not in held for pair in zip(table["frequency"], table["period"])]
-    return table[table["period"].isin(wanted) if wanted else lacking]
+    return table[table["period"].isin(wanted)] if wanted else find_unread()
 
 
 def fetch(rows: pd.DataFrame) -> Iterator[tuple[str, Publication]]:

@@ -8,7 +8,7 @@ import io
 
 import pandas as pd
 
-from iapt.data import memory, periods, tables, vintages, writing
+from iapt.data import memory, periods, recording, tables, vintages, writing
 
 FILE = "forecasts.csv"
 KEY = ["made_on", "as_of", "measure", "period", "model", "level"]
@@ -20,7 +20,8 @@ def append(fan: pd.DataFrame, measure: str, as_of: str, *, made_on: str, model: 
     `made_on` is the day of the release. `as_of` is the day on which the figures it looked at were known; latest is
     written as the day on which the newest of them came out. Values are kept as whole referrals. Returns the number of
     new rows; a forecast recorded already, with the same values, adds none.
-    Raises ValueError where a recorded value would change, a day does not exist, or a year was known on `as_of`.
+    Raises ValueError where a recorded value would change, a day does not exist, a year was known on `as_of`, or the table would
+    break its description.
     """
     limit = vintages.day(as_of)
     day = f"{vintages.known()['available'].max() if limit is None else limit:%Y-%m-%d}"
@@ -41,8 +42,10 @@ def append(fan: pd.DataFrame, measure: str, as_of: str, *, made_on: str, model: 
             if recorded.get(key, value) != value:
                 said = f"{', '.join(key)} is recorded as {recorded[key]}, not {value}"
                 raise ValueError(f"{FILE}: {said}; nothing is changed")
-        fresh = [f"{','.join(key)},{value}\n" for key, value in new.items() if key not in recorded]
-        writing.replace(folder, {FILE: text + "".join(fresh)})
+        fresh, rows = [(*key, value) for key, value in new.items() if key not in recorded], io.StringIO()
+        csv.writer(rows, lineterminator="\n").writerows(fresh)
+        recording.rehearse(folder, {FILE: text + rows.getvalue()})
+        writing.replace(folder, {FILE: text + rows.getvalue()})
     memory.forget()
     return len(fresh)
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from iapt import data
 from iapt.data import periods
+from iapt.data.tables import find_unread
 
 SHOWN = 5
 """How many gaps and conflicts fit on the screen."""
@@ -23,8 +24,8 @@ def write(stale: list[str]) -> str:
         lines.append(f"{topic:<26}{len(group):<10}{cells[0]:<22}{cells[1]:<30}{cells[2]:<22}".rstrip())
     lines += _head("gaps between the first and the last figure", find_gaps(known))
     lines += _head("conflicts between sources, beyond rounding", find_conflicts(known))
-    unread = _find_unread(known, tables["publications"])
-    listed = f"{', '.join(unread)}; to add them: iapt fetch" if unread else "none"
+    unread = find_unread()["period"]
+    listed = f"{', '.join(unread)}; to add them: iapt fetch" if len(unread) else "none"
     lines += ["", f"listed in publications.csv, not in the data: {listed}"]
     return "\n".join(lines + _head("reports out of date", stale))
 
@@ -67,10 +68,3 @@ def find_conflicts(known: pd.DataFrame) -> list[str]:
             values = " against ".join(f"{row.value:,.10g} ({row.source})" for row in group.itertuples())
             conflicts.append((size, f"{data.label(measure)} {period}, {size:.2g}%: {values}"))
     return [text for _, text in sorted(conflicts, key=lambda conflict: -conflict[0])]
-
-
-def _find_unread(known: pd.DataFrame, listed: pd.DataFrame) -> list[str]:
-    held = {(frequency, periods.write(period)) for frequency, period in zip(known["frequency"], known["period"])}
-    return [
-        period for frequency, period in zip(listed["frequency"], listed["period"]) if (frequency, period) not in held
-    ]

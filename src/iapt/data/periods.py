@@ -56,17 +56,6 @@ def label(period: pd.Period) -> str:
     return f"{quarter} {year}" if quarter else year
 
 
-def financial_year(period: pd.Period) -> pd.Period:
-    """The financial year in which a quarter or month lies."""
-    return period.asfreq("Y-MAR")
-
-
-def parts(period: pd.Period, frequency: str) -> pd.PeriodIndex:
-    """The quarters or months, in order, that make up a year or quarter."""
-    code = FREQUENCIES[frequency]
-    return pd.period_range(period.asfreq(code, "start"), period.asfreq(code, "end"), freq=code)
-
-
 class FinancialIndex(pd.PeriodIndex):
     """Financial years or quarters that show, and are picked by, the names that the NHS gives them.
 

@@ -8,7 +8,6 @@ import calendar
 import hashlib
 import re
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -65,6 +64,11 @@ class Publication:
     doubts: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def when(self) -> pd.Period:
+        """The month or year that the figures are about."""
+        return periods.parse(self.period, self.frequency)
+
 
 @dataclass(frozen=True)
 class Content:
@@ -103,24 +107,22 @@ def read(path: Path) -> Publication:
     except OSError as error:
         raise Refusal(str(path), "a file that can be read", error.strerror or str(error)) from None
     file, raw = gunzip(path.name, raw)
-    with ThreadPoolExecutor(1) as pool:
-        digest = pool.submit(lambda: hashlib.sha256(raw).hexdigest())
-        name, text, layout = unpack(file, raw)
-        content = (_read_wide if layout.wide else _read_long)(name, text, layout)
-        if not content.england():
-            raise Refusal(name, _describe_england(layout, content.columns), "none")
-        _refuse_twice(content.cells)
-        known = _interpret(name, layout, content)
-        doubts = _find_doubts(name, layout, content)
-        if not text.endswith((b"\n", b"\r")):
-            doubts.append(f"{name}: the last row has no end of line, as if the file were cut off; compare its size")
-        notes = [*_compare_parts(layout, content), *content.notes]
-        return Publication(
-            file, digest.result(), layout, "year" if layout.wide else "month", content.period,
-            figures={key: value for key, value in known.items() if value is not None},
-            suppressed=tuple(key for key, value in known.items() if value is None),
-            hidden=content.hidden, doubts=tuple(doubts), notes=tuple(notes),
-        )  # fmt: skip
+    name, text, layout = unpack(file, raw)
+    content = (_read_wide if layout.wide else _read_long)(name, text, layout)
+    if not content.england():
+        raise Refusal(name, _describe_england(layout, content.columns), "none")
+    _refuse_twice(content.cells)
+    known = _interpret(name, layout, content)
+    doubts = _find_doubts(name, layout, content)
+    if not text.endswith((b"\n", b"\r")):
+        doubts.append(f"{name}: the last row has no end of line, as if the file were cut off; compare its size")
+    notes = [*_compare_parts(layout, content), *content.notes]
+    return Publication(
+        file, hashlib.sha256(raw).hexdigest(), layout, "year" if layout.wide else "month", content.period,
+        figures={key: value for key, value in known.items() if value is not None},
+        suppressed=tuple(key for key, value in known.items() if value is None),
+        hidden=content.hidden, doubts=tuple(doubts), notes=tuple(notes),
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- from the table to the cells
@@ -162,10 +164,11 @@ def _list_untaken(others: list[tuple[str, set[str]]]) -> list[str]:
 def _read_month(name: str, table: pd.DataFrame, columns: dict[str, str], layout: Layout) -> str:
     row, days = table["row"].iloc[0], []
     for item in ("start", "end"):
-        (first, *_), (_, *other) = table[item].unique()[:1], table.drop_duplicates(item)["row"]
-        if other:
-            place = f"{name}, row {other[0]}, column {columns[item]}"
-            raise Refusal(place, f"one month in the file, {first}", table.loc[table["row"] == other[0], item].iloc[0])
+        first = table[item].iloc[0]
+        other = table[table[item] != first]
+        if len(other):
+            place = f"{name}, row {other['row'].iloc[0]}, column {columns[item]}"
+            raise Refusal(place, f"one month in the file, {first}", other[item].iloc[0])
         days.append(_read_day(f"{name}, row {row}, column {columns[item]}", first, layout))
     start, end = days
     if start.day != 1 or end != start.replace(day=calendar.monthrange(start.year, start.month)[1]):
@@ -196,37 +199,44 @@ def _read_wide(name: str, text: bytes, layout: Layout) -> Content:
     """England, areas and groups. A row is about all of an organisation, a band of waits in it, or a group of people."""
     columns, period = layout.columns(read_header(name, text)), _read_year(name)
     table = parse(name, text, columns)
-    measures = [item for item in layout.items("figure", "check") if item in columns]
-    hidden = int(table[measures].isin(list(layout.names["suppressed"])).sum().sum())
     kinds, bands, dimensions = (layout.wordings(use) for use in ("kind", "row", "dimension"))
     group, variable, first, second = (table[item].map(fold) for item in ("group", "variable", "first", "second"))
     kind, total = group.map(kinds), variable == fold(layout.text("total"))
     band = (variable + "/" + first + "/" + second.replace("", "null")).map(bands)
     dimension = variable.map(dimensions).where((kind == "england") & second.isin(WHOLE))
     banded = variable.isin({wording.split("/")[0] for wording in bands})
-    looked_at = (kind == "england") | total | ((kind == "area") & banded)
-    seen = {called: layout.knows(kinds[fold(called)], period, called) for called in table["group"][kind.notna()].unique()}
-    strange = looked_at & ~table["group"].map(seen).eq(True)
-    away = looked_at & ~strange & (kind == "area") & ~table["code"].isin(data.load()["places"]["area"])
-    other = looked_at & ~strange & ~away & ~total & band.isna() & dimension.isna()
-    untaken = [("rows of", table["group"][strange]), ("areas", table["code"][away])]
-    untaken += [("breakdowns by", table["variable"][other & ~variable.isin(dimensions)])]
-    taken = table.assign(kind=kind, of=table["group"], band=band, dimension=dimension)[looked_at & ~strange & ~away & ~other]
-    taken["place"] = [
-        ("groups", row.dimension, row.first) if isinstance(row.dimension, str)
-        else {"area": ("areas", row.code), "england": ENGLAND}.get(row.kind)
-        for row in taken.itertuples()
-    ]  # fmt: skip
-    whole, waits = taken[taken["band"].isna()], taken[taken["band"].notna()]
-    about = ["kind", "of", "code", "place", "row"]
-    cells = pd.concat(
-        [
-            whole.melt(about, measures, "item", "text").assign(name=lambda cells: cells["item"].map(columns)),
-            waits.assign(item=waits["band"], text=waits["finished_course"], name=columns["finished_course"]),
-        ]
-    )
-    cells["text"], cells["at"] = cells["text"].replace("", "NULL"), _describe_place(name, cells["row"], cells["name"])
-    return Content(period, columns, hidden, _list_untaken([(what, set(names)) for what, names in untaken]), cells)
+    rows = table.assign(kind=kind, of=table["group"], band=band, dimension=dimension)
+    rows = rows[(kind == "england") | total | ((kind == "area") & banded)]
+    called = rows[["kind", "of"]].dropna().drop_duplicates()
+    known = {of for kind, of in called.itertuples(index=False) if layout.knows(kind, period, of)}
+    strange = ~rows["of"].isin(known)
+    away = ~strange & (rows["kind"] == "area") & ~rows["code"].isin(data.load()["places"]["area"])
+    other = ~strange & ~away & ~total[rows.index] & rows["band"].isna() & rows["dimension"].isna()
+    untaken = [("rows of", rows["of"][strange]), ("areas", rows["code"][away])]
+    untaken += [("breakdowns by", rows["variable"][other & ~variable[rows.index].isin(dimensions)])]
+    measures = [item for item in layout.items("figure", "check") if item in columns]
+    return Content(
+        period, columns, hidden=int(table[measures].isin(list(layout.names["suppressed"])).sum().sum()),
+        notes=_list_untaken([(what, set(names)) for what, names in untaken]),
+        cells=_list_cells(name, rows[~strange & ~away & ~other], measures, columns),
+    )  # fmt: skip
+
+
+def _list_cells(name: str, rows: pd.DataFrame, measures: list[str], columns: dict[str, str]) -> pd.DataFrame:
+    """The cells of rows in the wide form: of a band of waits one, of others one for each measure."""
+
+    def place(row: tuple) -> Key | None:
+        if isinstance(row.dimension, str):
+            return "groups", row.dimension, row.first
+        return {"area": ("areas", row.code), "england": ENGLAND}.get(row.kind)
+
+    rows = rows.assign(place=list(map(place, rows.itertuples())))
+    about, waits = ["kind", "of", "code", "place", "row"], rows[rows["band"].notna()]
+    cells = [rows[rows["band"].isna()].melt(about, measures, "item", "text")]
+    cells += [waits.assign(item=waits["band"], text=waits["finished_course"])]
+    cells[0]["name"], cells[1]["name"] = cells[0]["item"].map(columns), columns["finished_course"]
+    table = pd.concat(cells)
+    return table.assign(text=table["text"].replace("", "NULL"), at=_describe_place(name, table["row"], table["name"]))
 
 
 # ---------------------------------------------------------------- from the cells to figures, checked against each other

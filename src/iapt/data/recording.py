@@ -52,11 +52,12 @@ def write(additions: list[Addition], digests: dict[str, str], today: date | None
     texts |= {"publications": _write_digests(old["publications"], digests)} if digests else {}
     texts = {f"{name}.csv": text for name, text in texts.items() if text != old[name]}
     if texts:
-        _rehearse(folder, texts)
         try:
+            rehearse(folder, texts)
             writing.replace(folder, texts)
         except OSError as error:
-            raise Refusal(str(folder), "room to write the tables", f"{error.strerror}; they are as they were") from None
+            room = "room to write the tables, there and for temporary files"
+            raise Refusal(str(folder), room, f"{error.strerror}; they are as they were") from None
         data.forget()
     return list(texts)
 
@@ -102,7 +103,8 @@ def _insert(old: str, name: str, new: list[Row]) -> str:
     if name == "changes":
         rows = rows.drop_duplicates(list(ORDER[name][1:]))
     if name == "sources":  # those written by hand, without a digest, stay as they stand
-        return _write_rows(old, rows.sort_values("sha256", kind="stable", key=lambda digests: rows["id"].where(digests != "", "")))
+        by_id = lambda digests: rows["id"].where(digests != "", "")
+        return _write_rows(old, rows.sort_values("sha256", kind="stable", key=by_id))
     rank = lambda column: column.map(["", *periods.FREQUENCIES].index) if column.name == "frequency" else column
     return _write_rows(old, rows.sort_values(list(ORDER[name]), key=rank))
 
@@ -119,10 +121,12 @@ def _write_digests(old: str, digests: dict[str, str]) -> str:
     return _write_rows(old, rows.assign(sha256=rows["sha256"].where(rows["sha256"] != "", new)))
 
 
-def _rehearse(folder: Path, texts: dict[str, str]) -> None:
-    """Check the tables as they would be."""
+def rehearse(folder: Path, texts: dict[str, str]) -> None:
+    """Check the tables as they would be. Raises DataError where they would break their description."""
     with tempfile.TemporaryDirectory() as temporary:
-        trial = shutil.copytree(folder, Path(temporary) / "data", ignore=shutil.ignore_patterns(".*"))
+        trial = Path(temporary)
+        for path in filter(Path.is_file, folder.glob("[!.]*")):
+            shutil.copyfile(path, trial / path.name)
         for name, text in texts.items():
             (trial / name).write_text(text, encoding="utf-8", newline="")
         if problems := data.check(trial):

@@ -60,6 +60,13 @@ def load() -> dict[str, pd.DataFrame]:
     return tables
 
 
+def find_unread() -> pd.DataFrame:
+    """The lines of the table of publications for whose period there is no figure."""
+    listed, held = load()["publications"], load()["england"]
+    keys = ["frequency", "period"]
+    return listed[~pd.MultiIndex.from_frame(listed[keys]).isin(pd.MultiIndex.from_frame(held[keys]))]
+
+
 def _read(where: Path) -> tuple[dict[str, pd.DataFrame], list[Problem]]:
     try:
         writing.recover(where)

@@ -54,10 +54,19 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def recover(folder: Path) -> None:
-    """Finish or clear away what a crash left behind, unless another process is at work or the folder is read-only."""
+    """Finish or clear away what a crash left behind, unless another process is at work or the folder is read-only.
+
+    Raises ValueError where a change is decided that cannot be completed: some tables are new and others old.
+    """
     if next(folder.glob(f"{DECIDED}*"), None):
-        with suppress(ValueError), locked(folder):
+        try:
+            with locked(folder):
+                pass
+        except Busy:
             pass
+        except ValueError:
+            if (folder / DECIDED).exists():
+                raise
 
 
 def replace(folder: Path, texts: dict[str, str]) -> None:

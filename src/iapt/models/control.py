@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from iapt.models.trends import PHIS, alike, ar1
+from iapt.models.trends import PHIS, alike, ar1, find_phi
 
 FEWEST_VALUES = 8
 FEWEST_MONTHS = 24
@@ -107,10 +107,8 @@ def false_alarms(rest: pd.Series, *, draws: int = 2000, seed: int = 20200501) ->
     through = np.array([_rest(unit) for unit in np.eye(n)])  # STL is linear: the rest of each month alone
     noise = np.random.default_rng(seed).normal(size=(draws, n))
     centred = lambda rows: rows - rows.mean(axis=-1, keepdims=True)
-    left = [ar1(phi, noise) @ through for phi in PHIS]
-    matched = np.maximum.accumulate([alike(centred(rows)).mean() for rows in left])
     found = float(alike(centred(rest.to_numpy(float))))
-    phi = float(np.interp(found, matched, PHIS))
+    phi = find_phi([centred(ar1(phi, noise) @ through) for phi in PHIS], found)
     rows = ar1(phi, noise) @ through
     signals = _signals(rows, *_limits(rows))
     outside = np.bincount(signals["outside the limits"].sum(axis=1)) / draws

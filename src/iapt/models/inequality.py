@@ -53,6 +53,6 @@ def _ranks(whole: pd.Series) -> pd.Series:
 
 
 def _line(values: pd.Series, ranks: pd.Series, weights: pd.Series):
-    import statsmodels.api as sm
+    from statsmodels.regression.linear_model import WLS
 
-    return sm.WLS(np.asarray(values), sm.add_constant(np.asarray(ranks)), weights=np.asarray(weights)).fit()
+    return WLS(np.asarray(values), np.column_stack([np.ones(len(ranks)), ranks]), weights=np.asarray(weights)).fit()

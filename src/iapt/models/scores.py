@@ -135,8 +135,6 @@ class Skill:
     chance. `by_origin` has one row an origin: skill, crps and crps of the reference (sums).
     """
 
-    model: str
-    reference: str
     value: float
     low: float
     high: float
@@ -169,4 +167,4 @@ def skill(
     wider = np.sqrt(n / (n - block)) * stdtrit(n / block - 1, 0.975) / ndtri(0.975)
     low, high = value + wider * (np.quantile(100 * (1 - own / other), [0.025, 0.975]) - value)
     by_origin = table.assign(skill=100 * (1 - table["crps"] / table["reference"]))
-    return Skill(model, reference, float(value), float(low), float(high), by_origin)
+    return Skill(float(value), float(low), float(high), by_origin)

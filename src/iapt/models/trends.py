@@ -132,10 +132,14 @@ def broken_trend(y: pd.Series, *, draws: int = 1999, seed: int = 20200501) -> Br
 def _match(shape: _Shape, fit: np.ndarray, rest: np.ndarray, scale: float, noise: np.ndarray) -> tuple[float, float]:
     """The autocorrelation of errors that leaves residuals as alike as `rest`, and how much wider these errors are."""
     left = [shape.fit(fit + scale * ar1(phi, noise))[2] for phi in PHIS]
-    matched = np.maximum.accumulate([alike(rows).mean() for rows in left])
     spread = [np.sqrt((rows**2).sum(axis=1).mean() / (len(fit) - shape.used)) / scale for rows in left]
-    phi = float(np.interp(alike(rest), matched, PHIS))
+    phi = find_phi(left, alike(rest))
     return phi, float(1 / np.interp(phi, PHIS, spread))
+
+
+def find_phi(left: list[np.ndarray], found: float) -> float:
+    """The autocorrelation of errors that leaves residuals as alike as `found`; `left` are residuals for each of PHIS."""
+    return float(np.interp(found, np.maximum.accumulate([alike(rows).mean() for rows in left]), PHIS))
 
 
 def alike(rows: np.ndarray) -> np.ndarray:

@@ -49,8 +49,10 @@ def make_all(waiting: list[Job], out: Path, scheduler: str, *, kernel: bool, lim
     except ModuleNotFoundError:
         raise runs.RunError("--scheduler needs dask; install it with: pip install 'iapt[cluster]'") from None
     try:
-        client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        client = Client.__new__(Client)
+        client.__init__(scheduler, timeout=PATIENCE, set_as_default=False)
+    except (OSError, TypeError, ValueError) as error:
+        client.status = "closed"  # else it hangs when it is let go, half made
         raise runs.RunError(f"no dask scheduler answers at {scheduler}: {error}") from None
     with client:
         try:

@@ -227,19 +227,24 @@ def list_usual_pages(chosen: Iterable[runs.Run]) -> list[str]:
 
 
 def write_pages(out: Path, pages: dict[str, bytes], of: str) -> str:
-    """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept."""
+    """Write the pages around the reports, each whole, and their record; a line about edited ones that were kept.
+
+    Where the disk has no room for all of them, none is replaced; the record comes first, so that it lists all of ours.
+    """
     same = [path for path, content in pages.items() if (out / path).is_file() and (out / path).read_bytes() == content]
     refuse_pages(out, pages.keys() - same)
     listed = read_record(out)["pages"]
     kept = keep_edits(out, {path: listed[path] for path in pages if path in listed}, out / "site.edited")
     digests = listed | {path: hashlib.sha256(content).hexdigest() for path, content in pages.items()}
     record = json.dumps({"of": of, "pages": digests}, indent=1) + "\n"
-    staging = make_staging(out)
+    new, staging = {RECORD: record.encode(), **pages}, make_staging(out)
     try:
-        for path, content in [*pages.items(), (RECORD, record.encode())]:
-            (staging / "page").write_bytes(content)
+        for path, content in new.items():
+            (staging / path).parent.mkdir(parents=True, exist_ok=True)
+            (staging / path).write_bytes(content)
+        for path in new:
             (out / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(staging / "page", out / path)
+            os.replace(staging / path, out / path)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return kept

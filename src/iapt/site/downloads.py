@@ -49,7 +49,8 @@ def write() -> dict[str, bytes]:
         "Measures": measures.set_axis(["Measure", "Unit", "Definition"], axis=1),
         "Sources": sources,
     }
-    csv = {f"{name}.csv": words.write_csv(held, 15).encode() for name, held in (("figures", figures), ("sources", sources))}
+    tables = {"figures.csv": figures, "sources.csv": sources}
+    csv = {name: words.write_csv(table, 15).encode() for name, table in tables.items()}
     return {"figures.xlsx": write_workbook(sheets)} | csv
 
 

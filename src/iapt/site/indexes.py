@@ -96,8 +96,11 @@ def read_card(run: runs.Run, state: str, folder: Path) -> dict:
 def _write_front(cards: list[dict], there: list[str], answer: str) -> str:
     listed = runs.load()
     groups = {group: [] for group in [*dict.fromkeys(run.group for run in listed.values()), OTHERS]}
+    asked = set()
     for card in cards:
-        groups[card["group"]].append(card)
+        heading = card["title"] if card["question"] in asked else card["question"]
+        groups[card["group"]].append(card | {"heading": heading})
+        asked.add(card["question"])
     figure = next((card["figure"]["name"] for card in cards if card["name"] == "access" and card["figure"]), "")
     return pages.fill(
         "index.html.j2",
@@ -205,7 +208,7 @@ def _list_model_card() -> words.Table:
 def list_sources() -> words.Table:
     """All source cards."""
     cards = data.load()["sources"]
-    lag = cards["lag_days"].map("{:.0f} days after each period".format)
+    lag = cards["lag_days"].map("assumed {:.0f} days after each period".format)
     cards = cards.assign(
         published=cards["published"].where(cards["published"] != "", lag), via=cards["via"].replace("", None)
     )

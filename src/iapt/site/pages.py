@@ -22,6 +22,7 @@ from iapt.site import about, links
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("iapt.site"), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
 )
+TEMPLATES.filters["zip"] = zip
 FOLDED = ("parameters", "injected-parameters", "setup", "ask")
 """Tags of cells that are part of the machinery, not of the story."""
 ANNUAL = {"08_area": "areas", "09_areas_compared": "areas", "10_groups": "groups"}
@@ -202,7 +203,7 @@ def mend_table(text: str) -> str:
 
     Where a cell holds much text, each says the name of its column, for a telephone that shows rows as lists.
     """
-    if re.search(r"<td>[^<]{90,}", text):
+    if re.search(r"<td>[^<]{112,}", text):
         heads = cycle(re.findall(r"<th(?=[ >])[^>]*>(.*?)</th>", text))
         text = re.sub(r"<td(?=[ >])", lambda _: f'<td data-head="{next(heads)}"', text)
         text = text.replace('class="table"', 'class="table prose"')
@@ -241,9 +242,8 @@ def _read_output(output: dict) -> dict | None:
         for mime, content in output.get("data", {}).items()
     }
     if charts.MIME in bundle:
-        card = bundle[charts.MIME]
-        narrow = base64.b64encode(card["narrow"].encode()).decode()
-        return {"kind": "chart", "card": card, "narrow": narrow, **embed(bundle["image/svg+xml"])}
+        card, svg = bundle[charts.MIME], bundle["image/svg+xml"]
+        return {"kind": "chart", "card": card, "inline": svg, "wide": embed(svg), "narrow": embed(card["narrow"])}
     if words.TABLE_MIME in bundle:
         return {"kind": "table", "card": bundle[words.TABLE_MIME], "html": bundle["text/html"]}
     if "text/markdown" in bundle:

@@ -72,7 +72,7 @@ TOGETHER = {
     "site": ("test_site", "test_pages", "test_browser", "test_reports", "test_remote"),
     "notebooks": (
         "test_start", "test_claims", "test_finishing_recovery", "test_today", "test_hindsight", "test_prospects",
-        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity", "test_record",
+        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity",
         "test_numbers_of_record", "test_overview",
     ),
 }  # fmt: skip

@@ -61,7 +61,7 @@ races: setup
 # so many tables, descriptions, publications, files and parameters of each kind broken at random; prints how they end
 EXAMPLES := 1000
 attack: setup
-	@IAPT_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q -s --no-header tests/test_withstands.py
+	@IAPT_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -q --no-header tests/test_withstands.py
 
 # reruns the benchmark on public series in an environment of its own, as statsforecast needs older libraries; minutes
 evaluate:

@@ -52,9 +52,9 @@ def read_table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-def write_csv(rows: Rows) -> bytes:
+def write_csv(rows: Rows, quoting: int = csv.QUOTE_MINIMAL) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
     return text.getvalue().encode()
 
 

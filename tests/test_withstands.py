@@ -136,7 +136,7 @@ def test_in_cells_what_is_changed_is_refused_with_its_place_or_read_as_it_stands
         return "refused"
     value = data.load()[table][column].iloc[row]
     number = FIELDS[table][column]["type"] in ("number", "integer")
-    assert (value == float(text) or (text == "" and value != value)) if number else value == text
+    assert value == (float(text) if number and text else text) or (number and text == "" and value != value)
     return "taken and right"
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -69,15 +70,16 @@ class Tables:
 
 
 TOGETHER = {
+    "server": ("test_runner", "test_kernel", "test_cluster", *(path.stem for path in NOTEBOOKS.glob("*.ipynb"))),
     "site": ("test_site", "test_pages", "test_browser", "test_reports", "test_remote"),
     "notebooks": (
         "test_start", "test_claims", "test_finishing_recovery", "test_today", "test_hindsight", "test_prospects",
-        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity", "test_record",
+        "test_areas", "test_groups", "test_funnel", "test_inequality", "test_waits", "test_capacity",
         "test_numbers_of_record", "test_overview",
     ),
 }  # fmt: skip
-"""Files that use the same pages or the same notebooks, which are then made once."""
-LONGEST = (*TOGETHER["site"], "test_runner", *TOGETHER["notebooks"], "test_additions", "test_notebooks", "test_command")
+"""Files that use the same server of forks, the same pages or the same runs of notebooks, which are then made once."""
+LONGEST = (*itertools.chain(*TOGETHER.values()), "test_additions", "test_notebooks", "test_command")
 """The files whose tests take longest begin first, so that none is left over at the end."""
 
 

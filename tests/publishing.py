@@ -132,11 +132,10 @@ def drop(folder: Path, table: str, **where: str) -> list[dict[str, str]]:
     path = folder / f"{table}.csv"
     with path.open(encoding="utf-8", newline="") as handle:
         rows = list(csv.DictReader(handle))
-    gone = [row for row in rows if all(row[name] == value for name, value in where.items())]
-    with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row for row in rows if row not in gone)
+    gone, kept = [], []
+    for row in rows:
+        (gone if all(row[name] == value for name, value in where.items()) else kept).append(row)
+    path.write_bytes(write_csv([list(rows[0]), *([*row.values()] for row in kept)]))
     data.forget()
     return gone
 
@@ -155,6 +154,14 @@ def figures(folder: Path, table: str = "england", **where: str) -> list[dict[str
 def shrink_data(folder: Path, monkeypatch) -> Path:
     """A copy of the data with the figures of a few years, areas and groups alone, which `iapt` uses from now on."""
     copy = copy_data(folder, monkeypatch)
+    for name, content in read_few().items():
+        (copy / f"{name}.csv").write_bytes(content)
+    return copy
+
+
+@cache
+def read_few() -> dict[str, bytes]:
+    """The tables of the data that `shrink_data` cuts short."""
     kept = {
         "england": lambda row: row["period"] >= "2023-04" or row["frequency"] == "year" and row["period"] >= "2017",
         "areas": lambda row: row["year"] == "2024-25",
@@ -164,10 +171,8 @@ def shrink_data(folder: Path, monkeypatch) -> Path:
         "population": lambda row: row["day"] == "2020-06-30" and row["type"] != "sub_icb",
         "benchmark": lambda row: row["metric"] == "mase" and row["model"] == "pool",
     }
+    found = {}
     for name, keep in kept.items():
-        path = copy / f"{name}.csv"
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-        path.write_bytes(write_csv([list(rows[0]), *([*row.values()] for row in rows if keep(row))]))
-    data.forget()
-    return copy
+        rows = read_table(name)
+        found[name] = write_csv([list(rows[0]), *([*row.values()] for row in rows if keep(row))])
+    return found

@@ -1,6 +1,7 @@
 """Capacity and need: numbers of record, shares with their bases, and nothing later than the vintage."""
 
 import csv
+import re
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 from notebook import run
 
-from iapt import charts, data, parameters, words
+from iapt import data, parameters, words
 from iapt.data import fy
 from iapt.paths import ROOT
 
@@ -64,8 +65,9 @@ def test_in_may_2020_the_idea_is_tested_with_what_was_known(capacity):
     pd.testing.assert_frame_equal(
         capacity["evidence"].query("known == '1 May 2020'").reset_index(drop=True), notebook["evidence"]
     )
-    assert "13%" in notebook.headline and "on 1 May 2020: 4 for an overstretched service, 1 against" in notebook.headline
-    assert not any(year in text for text in notebook.write() for year in ("2019/20", "2020/21", "2024/25"))
+    assert "13%" in notebook.headline and "on 1 May 2020, 4 pointed to an overstretched service, 1 against it" in notebook.headline
+    *shown, sources = notebook.write()
+    assert "annual reports" in sources and not re.search("2019/20|2020/21|2024/25", "\n".join(shown))
 
 
 def test_the_association_is_that_of_a_regression_with_effects_of_area_and_year(capacity):
@@ -88,7 +90,7 @@ def test_what_becomes_of_100_referrals(capacity):
     referrals = 1_812_596
     assert per_100["started treatment"] == round(100 * 1_249_124 / referrals, 1)
     assert per_100["finished a course"] == round(100 * 664_087 / referrals, 1)
-    assert "not the same people" in capacity.named("capacity_flow").unit
+    assert "not the same referrals" in capacity.named("capacity_flow").unit
 
 
 # ---------------------------------------------------------------- need
@@ -176,19 +178,6 @@ def test_a_later_figure_does_not_enter(request):
     assert all(request.getfixturevalue("planted").values())
     assert [run(stem, as_of=MAY_2020).write() for stem in stems] == before
     assert run("12_capacity").write() != now
-
-
-@pytest.mark.parametrize("as_of", [MAY_2020, "2022-06-01", "latest"])
-@pytest.mark.parametrize("stem", ["12_capacity", "13_need"])
-def test_every_vintage_gives_whole_sentences(stem, as_of):
-    notebook = run(stem, **({} if as_of == "latest" else {"as_of": as_of}))
-    shown = [part for part in notebook.shown if isinstance(part, charts.Chart | words.Table)]
-    assert len(shown) >= 4 and notebook.headline.startswith("**")
-    for part in shown:
-        said = f"{part.title} {part.alt} {part.caption}" if isinstance(part, charts.Chart) else part.caption
-        assert not any(hole in f" {said} " for hole in (" nan", "NaN", "NaT", "None", "  "))
-        assert isinstance(part, charts.Chart) or (len(part.frame) and all(part.frame.columns))
-    assert not any("Unnamed" in text for text in notebook.write())
 
 
 def test_a_vintage_without_waits_is_refused():

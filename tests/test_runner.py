@@ -150,7 +150,7 @@ def test_killed_runner_leaves_no_process(tmp_path):
     process = tiny.start([run], out)
     tiny.wait_until(lambda: find_sleeping(process.pid), 20)
     os.kill(process.pid, signal.SIGKILL)
-    tiny.wait_until(lambda: not find_family(out), 5)
+    tiny.wait_until(lambda: not find_family(out))
 
 
 # ---------------------------------------------------------------- two at once

@@ -229,7 +229,8 @@ def provenance(measures: Iterable[str], as_of: str, *tables: str) -> Table:
         {
             "Source": cards["title"],
             "Publisher": cards["publisher"],
-            "Published": [row.published or f"assumed {row.lag_days:.0f} days after each period" for row in cards.itertuples()],
+            "Published": [row.published or f"assumed {row.lag_days:.0f} days after each period"
+                          for row in cards.itertuples()],
             "Figures": counts[cards.index],
             "Address": cards["url"],
             "Read in": cards["via"],

@@ -159,7 +159,8 @@ def funnel(
     """A funnel plot: columns `value` against `whole`, the size of each institution, with limits at 95% and 99.8%.
 
     `limits` gives both limits for sizes and a level, as `models.funnel.Funnel.limits` does; `across` names the
-    sizes; `centre` is the value of all together and its name; `named` the rows to be shown in colour, and by what name; `what` they all are.
+    sizes; `centre` is the value of all together and its name; `named` the rows to be shown in colour, and by what
+    name; `what` says what all rows are.
     """
     chart = canvas(frame, alt="", height=height, **about)
     axes, panel, grey = chart.axes, chart.panels[0], COLOURS["plain"]
@@ -177,7 +178,8 @@ def funnel(
     scale_axis(axes.xaxis, "count")
     _draw_points(chart, frame["whole"], frame["value"], named, colour, across)
     ends = words.listed(write_value(value, chart.scale) for value in (frame["value"].min(), frame["value"].max()))
-    chart.said = [f"Funnel plot of {len(frame)} {what} between {ends} against size, {centre[1]}. Named: {chart.said[-1]}."]
+    names = chart.said[-1]
+    chart.said = [f"Funnel plot of {len(frame)} {what} between {ends} against size, {centre[1]}. Named: {names}."]
     return chart.note("The vertical axis does not start at zero.")
 
 

@@ -1,12 +1,11 @@
 """Results kept for as long as the tables stay as they are."""
 
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 import pandas as pd
-
-from iapt.paths import data_folder
 
 Arguments, Result = ParamSpec("Arguments"), TypeVar("Result")
 _clear: list[Callable[[], None]] = []
@@ -24,7 +23,7 @@ def remember(function: Callable[Arguments, Result]) -> Callable[Arguments, Resul
 
     @wraps(function)
     def recall(*arguments: object) -> object:
-        return _hand_out(keep(data_folder(), *arguments))
+        return _hand_out(keep(os.environ.get("IAPT_DATA"), *arguments))
 
     _clear.append(keep.cache_clear)
     return recall

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -158,12 +158,15 @@ def _spread(
     return result
 
 
-def _stack(measures: Iterable[str], frequencies: Iterable[str], as_of: str | None) -> pd.DataFrame:
+def _stack(measures: Iterable[str], frequencies: Collection[str], as_of: str | None) -> pd.DataFrame:
     """The figures in use for England, one a row."""
-    frequencies = list(frequencies)
-    held = {(name, each): figures(name, each, as_of).dropna(subset="value") for name in measures for each in frequencies}
-    long = pd.concat(held, names=["measure", "frequency", "period"]).reset_index()
-    return long.astype({"period": object}).assign(area=ENGLAND)
+    rows = [
+        (measure, frequency, periods.parse(text, frequency), *found[0])
+        for measure in measures
+        for frequency in frequencies
+        for text, found in sorted(_rank(measure, frequency, day(as_of), ()).items())
+    ]
+    return pd.DataFrame(rows, columns=["measure", "frequency", "period", *Figure._fields]).assign(area=ENGLAND)
 
 
 def _derive(measure: str, wide: pd.DataFrame, codebook: pd.DataFrame) -> pd.Series:

@@ -182,13 +182,13 @@ def test_a_table_saved_by_a_spreadsheet_keeps_its_mark_and_ends_of_line(mark, en
 
 def test_a_table_saved_by_somebody_meanwhile_is_not_replaced(held, add, monkeypatch, capsys):
     text = (held / "england.csv").read_text(encoding="utf-8")
-    rehearse = recording._rehearse
+    rehearse = recording.rehearse
 
     def save_meanwhile(folder, texts):
         rehearse(folder, texts)
         (held / "england.csv").write_text(f"{text}\n", encoding="utf-8")
 
-    monkeypatch.setattr(recording, "_rehearse", save_meanwhile)
+    monkeypatch.setattr(recording, "rehearse", save_meanwhile)
     before = digest(held)
     assert add(change(month=NEXT)) == 2
     assert "england.csv was edited meanwhile; the edit stays and nothing was added" in capsys.readouterr().err

@@ -65,7 +65,7 @@ def test_in_may_2020_the_idea_is_tested_with_what_was_known(capacity):
     pd.testing.assert_frame_equal(
         capacity["evidence"].query("known == '1 May 2020'").reset_index(drop=True), notebook["evidence"]
     )
-    assert "13%" in notebook.headline and "on 1 May 2020, 4 pointed to an overstretched service, 1 against it" in notebook.headline
+    assert "13%" in notebook.headline and "5 signs known on 1 May 2020, 4 pointed to an overstretched service and 1 against it" in notebook.headline
     *shown, sources = notebook.write()
     assert "annual reports" in sources and not re.search("2019/20|2020/21|2024/25", "\n".join(shown))
 

@@ -33,7 +33,7 @@ CELLS = {
     ),
     "prints": ("for i in range(50):\n    print('x' * 100_000)",),
     "prints and fails": ("for i in range(20):\n    print('x' * 100_000)\n1 / 0",),
-    "parts": (f"{tiny.BELOW}import os\nos.write(1, b'from the file itself\\n')\nwait_for('the file itself')"),
+    "parts": (f"{tiny.BELOW}import os\nos.write(1, b'from the file itself\\n')\nwait_for('the file itself')",),
     "warns": (
         "import warnings\nfor i in range(3):\n    warnings.warn(f'beware {i % 2}')",
         "import sys\nprint('noise', file=sys.stderr)",

@@ -110,10 +110,7 @@ class Panel:
     @property
     def early(self) -> float:
         """What ends before this leaves a quarter of the periods empty, so its label stands beside its end."""
-        if self.periods is None:
-            return -np.inf
-        first, last = middle(self.periods[0]), middle(self.periods[-1])
-        return last - (last - first) / 4
+        return -np.inf if self.periods is None else np.quantile([*map(middle, self.periods)], 0.75)
 
     def tag(self, x: float, y: float, text: str, colour: str, shifts: list[tuple[float, float]], **how: object) -> None:
         """A text at the first of the `shifts`, in points from a place, where it covers no line, point or other text.

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 TRIM = 0.1
 """Share of z-scores winsorised at each end before the spread is estimated (Spiegelhalter 2005)."""
@@ -38,8 +40,6 @@ def rates(
         low = (least / largest / spread(least.clip(lower=1), largest)).clip(lower=0)
         high = most.clip(lower=1) / fewest * spread(most.clip(lower=1), fewest)
     else:
-        from statsmodels.stats.proportion import proportion_confint
-
         low = proportion_confint(least.clip(lower=0), largest, method="wilson")[0]
         high = proportion_confint(np.minimum(most, fewest), fewest, method="wilson")[1]
     return per * pd.DataFrame({"value": part / whole, "low": low, "high": high})
@@ -176,6 +176,4 @@ def unlike(away: pd.Series, error: pd.Series, *, draws: int = 4000) -> pd.DataFr
 
 def discoveries(scores: pd.Series) -> np.ndarray:
     """Which of many z-scores stand when at most 5% of those named may be chance (Benjamini and Hochberg 1995)."""
-    from statsmodels.stats.multitest import multipletests
-
     return multipletests(2 * ndtr(-np.abs(scores)), FALSE_DISCOVERIES, "fdr_bh")[0] if len(scores) else scores > 0

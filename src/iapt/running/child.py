@@ -30,7 +30,8 @@ STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 """Signals that end the runner and its runs."""
 PRELOADED = (
     "iapt.running.engine", "ipykernel.kernelapp", "ipykernel.zmqshell", "ipykernel.debugger", "psutil",
-    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "iapt.charts", "iapt.models",
+    "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "PIL.GifImagePlugin",
+    "PIL.JpegImagePlugin", "iapt.charts", "iapt.models",
     "iapt.running.reports", "iapt.site.pages",
 )  # fmt: skip
 """What every run needs; the imports of its notebook come on top."""
@@ -51,10 +52,11 @@ def preload(notebooks: Iterable[Path] = (), method: str = "") -> None:
 
 
 def list_imports(notebook: Path) -> list[str]:
-    """The modules that lines of a notebook's code begin by importing."""
+    """The modules that lines of a notebook's code import, and the names taken from them, which may be modules too."""
     cells = [cell for cell in runs.read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
     code = "\n".join("".join(cell["source"]) for cell in cells)
-    return re.findall(r"^(?:import|from) ([\w.]+)", code, re.MULTILINE)
+    found = re.findall(r"^(?:import|from) ([\w.]+)(?: import ([\w, ]+))?", code, re.MULTILINE)
+    return [".".join(filter(None, [module, name])) for module, names in found for name in ["", *names.split(", ")]]
 
 
 @dataclass(frozen=True)

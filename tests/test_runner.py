@@ -602,4 +602,4 @@ def test_what_cannot_be_computed_for_all_is_left_to_each_run(monkeypatch):
 
 def test_a_run_has_the_imports_of_its_notebook_done(tmp_path):
     run = tiny.make_run(tmp_path, "one", "import zlib\nx = 'import y'", "from iapt.data import fy", "%magic import")
-    assert child.list_imports(run.notebook) == ["zlib", "iapt.data", "iapt.data.fy"]
+    assert child.list_imports(run.notebook) == ["iapt.data", "iapt.data.fy", "zlib"]

@@ -56,7 +56,7 @@ def list_imports(notebook: Path) -> list[str]:
     cells = [cell for cell in runs.read_notebook(notebook)["cells"] if cell["cell_type"] == "code"]
     code = "\n".join("".join(cell["source"]) for cell in cells)
     found = re.findall(r"^(?:import|from) ([\w.]+)(?: import ([\w, ]+))?", code, re.MULTILINE)
-    return [".".join(filter(None, [module, name])) for module, names in found for name in ["", *names.split(", ")]]
+    return sorted({f"{module}.{name}".strip(".") for module, names in found for name in ["", *names.split(", ")]})
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import PurePosixPath
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
@@ -144,15 +143,21 @@ def parse(name: str, raw: bytes, columns: dict[str, str]) -> pd.DataFrame:
         raw = raw.decode("cp1252", errors="replace").encode()
     names = {column: item for item, column in columns.items()}
     labels = [names.pop(column, f"{number} {column}") for number, column in enumerate(header)]
-    reading = pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=False)  # so errors name the row
     text = pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string()))
-    try:
-        table = pyarrow.csv.read_csv(pa.BufferReader(raw), reading, convert_options=text).to_pandas()
-    except pa.ArrowInvalid as error:
-        fault = str(error).removeprefix("CSV parse error: ")[:200]
-        raise Refusal(name, f"{len(header)} values in every row", fault) from None
+    for threads in (True, False):  # only in one thread does the error name the row
+        reading = pyarrow.csv.ReadOptions(column_names=labels, skip_rows=1, use_threads=threads)
+        try:
+            table = pyarrow.csv.read_csv(pa.BufferReader(raw), reading, convert_options=text).to_pandas()
+            break
+        except pa.ArrowInvalid as error:
+            fault = str(error).removeprefix("CSV parse error: ")[:200]
+    else:
+        raise Refusal(name, f"{len(header)} values in every row", fault)
     table["row"] = range(2, len(table) + 2)
-    table = table[np.logical_or.reduce([table[item].str.strip() != "" for item in columns])]
+    blank = table
+    for item in columns:
+        blank = blank[blank[item].str.strip() == ""]
+    table = table.drop(blank.index)
     if table.empty:
         raise Refusal(name, "rows", "column names alone")
     return table

@@ -237,10 +237,12 @@ def warm_up(needed: Iterable[tuple[str, str]]) -> None:
     import nbformat
 
     from iapt import data
-    from iapt.site import pages
+    from iapt.site import links, pages
 
     nbformat.validate(nbformat.v4.new_notebook())
-    pages.TEMPLATES.get_template("report.html.j2")
+    for name in ("report", "page", "contents"):
+        pages.TEMPLATES.get_template(f"{name}.html.j2")
+    links.link_terms(pages.to_html("a **word**, a [link](#) and a list:\n\n- `code`"), "", set())
     with suppress(Exception):
         data.newest_month()
     for table, as_of in needed:

@@ -157,7 +157,7 @@ def parse(name: str, raw: bytes, columns: dict[str, str]) -> pd.DataFrame:
     blank = table
     for item in columns:
         blank = blank[blank[item].str.strip() == ""]
-    table = table.drop(blank.index)
+    table = table.drop(blank.index) if len(blank) else table
     if table.empty:
         raise Refusal(name, "rows", "column names alone")
     return table

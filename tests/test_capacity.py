@@ -77,7 +77,7 @@ def test_the_association_is_that_of_a_regression_with_effects_of_area_and_year(c
     wide = {name: complete.pivot(index="area", columns="year", values=name) for name in ("over_90", "finished")}
     x, y = (w.sub(w.mean(axis=1), axis=0).sub(w.mean(axis=0), axis=1) + w.to_numpy().mean() for w in wide.values())
     slope = (x * y).to_numpy().sum() / (x**2).to_numpy().sum()
-    (areas, years), terms = x.shape, sum(x.shape)
+    areas, terms = len(x), sum(x.shape)
     correction = areas / (areas - 1) * (x.size - 1) / (x.size - terms)
     error = np.sqrt(correction * ((x * (y - slope * x)).sum(axis=1) ** 2).sum()) / (x**2).to_numpy().sum()
     row = capacity["association"].loc["areas known in every year"]

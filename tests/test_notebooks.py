@@ -5,7 +5,6 @@ That the outputs are those of today's code and figures is what `pytest --nbval n
 
 import ast
 import io
-import json
 import random
 import re
 from inspect import signature

@@ -20,8 +20,8 @@ def append(fan: pd.DataFrame, measure: str, as_of: str, *, made_on: str, model: 
     `made_on` is the day of the release. `as_of` is the day on which the figures it looked at were known; latest is
     written as the day on which the newest of them came out. Values are kept as whole referrals. Returns the number of
     new rows; a forecast recorded already, with the same values, adds none.
-    Raises ValueError where a recorded value would change, a day does not exist, a year was known on `as_of`, or the table would
-    break its description.
+    Raises ValueError where a recorded value would change, a day does not exist, a year was known on `as_of`, or the
+    table would break its description.
     """
     limit = vintages.day(as_of)
     day = f"{vintages.known()['available'].max() if limit is None else limit:%Y-%m-%d}"
@@ -44,8 +44,9 @@ def append(fan: pd.DataFrame, measure: str, as_of: str, *, made_on: str, model: 
                 raise ValueError(f"{FILE}: {said}; nothing is changed")
         fresh, rows = [(*key, value) for key, value in new.items() if key not in recorded], io.StringIO()
         csv.writer(rows, lineterminator="\n").writerows(fresh)
-        recording.rehearse(folder, {FILE: text + rows.getvalue()})
-        writing.replace(folder, {FILE: text + rows.getvalue()})
+        longer = {FILE: text + rows.getvalue()}
+        recording.rehearse(folder, longer)
+        writing.replace(folder, longer)
     memory.forget()
     return len(fresh)
 

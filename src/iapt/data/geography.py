@@ -22,8 +22,8 @@ def places() -> pd.DataFrame:
 def find_place(text: str, as_of: str | None = None) -> str:
     """The code of an area, by its name, its NHS or ONS code, or a local authority in it: `NHS Devon ICB`, `Leeds`.
 
-    A board that has ended keeps its code, as its figures do. With `as_of`, a date or
-    `latest`, a board that had not begun then is refused.
+    A board that has ended keeps its code, as its figures do. With `as_of`, a date or `latest`, a board that had not
+    begun then is refused.
     Raises ValueError with the nearest names for any other text, and with the boards of an authority in several.
     """
     table, asked = places(), _fold(text)

@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -85,6 +86,7 @@ class Content:
     notes: list[str]
     cells: pd.DataFrame
 
+    @cached_property
     def england(self) -> dict[str, tuple]:
         """The cells of all of England by item."""
         own = self.cells[self.cells["place"].isin([ENGLAND])]
@@ -109,7 +111,7 @@ def read(path: Path) -> Publication:
     file, raw = gunzip(path.name, raw)
     name, text, layout = unpack(file, raw)
     content = (_read_wide if layout.wide else _read_long)(name, text, layout)
-    if not content.england():
+    if not content.england:
         raise Refusal(name, _describe_england(layout, content.columns), "none")
     _refuse_twice(content.cells)
     known = _interpret(name, layout, content)
@@ -326,7 +328,7 @@ def _compare_parts(layout: Layout, content: Content) -> list[str]:
     An organisation listed twice with the same counts counts once.
     """
     parts = content.cells[(content.cells["kind"] != "england") & ~content.cells["item"].isin(layout.items("row"))]
-    again, england, sums = parts.duplicated(["of", "item", "code", "text"]), content.england(), {}
+    again, england, sums = parts.duplicated(["of", "item", "code", "text"]), content.england, {}
     counts = [item for item in england if layout.text(item).startswith("Count")]
     once = parts.loc[~again & parts["item"].isin(counts), ["of", "item", "text", "at"]]
     once = once.assign(value=[_read_value(layout, cell) or 0 for cell in once.itertuples()])
@@ -347,7 +349,7 @@ def _compare_parts(layout: Layout, content: Content) -> list[str]:
 def _find_doubts(name: str, layout: Layout, content: Content) -> list[str]:
     """Names that are not known from the period, and measures that were expected and are not there."""
     names = [(name, item, column) for item, column in content.columns.items() if layout.uses[item] == "column"]
-    cells = content.england()
+    cells = content.england
     names += [(cell.at, item, cell.name) for item, cell in cells.items() if layout.uses[item] != "row"]
     doubts = [
         f"{place}: {called} was not yet seen as a name of {item} ({layout.text(item)}) in {content.period}"

@@ -2,5 +2,6 @@
 
 import sys
 
-# nbformat asks for no check of international addresses, and jsonschema takes a second or two to read their grammar
+# JupyterLab brings this grammar of web addresses, which takes a second or two to compile; jsonschema imports it where it
+# can, for a check that no notebook asks for
 sys.modules.setdefault("rfc3987_syntax", None)

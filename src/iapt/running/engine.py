@@ -1,18 +1,8 @@
 """papermill's engine, but for how often it writes the notebook: as a cell of code begins, not twice for every cell."""
 
-import sys
-
-# JupyterLab brings rfc3987-syntax, which spends a second on compiling a grammar of web addresses; jsonschema imports it
-# where it can, for a check that no notebook asks for
-_hidden = {"rfc3987_syntax": None} if "rfc3987_syntax" not in sys.modules else {}
-sys.modules.update(_hidden)
-
 from nbformat import NotebookNode
 from papermill import execute_notebook
 from papermill.engines import NBClientEngine, NotebookExecutionManager, papermill_engines
-
-for _name in _hidden:
-    del sys.modules[_name]
 
 __all__ = ["NAME", "execute_notebook"]
 NAME = "iapt"
